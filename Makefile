@@ -1,0 +1,134 @@
+# danelaw: one Makefile, no autotools. V=1 shows commands, SAN=1 builds with
+# ASan and UBSan, DEV=1 turns warnings into errors (CI does).
+CC ?= cc
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+DESTDIR ?=
+V ?= 0
+SAN ?= 0
+DEV ?= 0
+
+PKGS = ldns libunbound libconfuse jansson libcurl openssl zlib
+WARN = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes \
+	-Wstrict-prototypes -Wvla -Wformat=2 -Wswitch-enum -Wundef \
+	-Wpointer-arith -Wwrite-strings -Wno-format-truncation
+CFLAGS ?= -O2 -g
+HARDEN = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+LDHARDEN = -pie -Wl,-z,relro,-z,now
+
+ifeq ($(DEV),1)
+WARN += -Werror
+endif
+ifeq ($(SAN),1)
+BUILD ?= build/san
+HARDEN = -fsanitize=address,undefined -fno-omit-frame-pointer \
+	-fno-sanitize-recover=undefined
+LDHARDEN = -fsanitize=address,undefined
+else
+BUILD ?= build/obj
+endif
+
+ALL_CPPFLAGS = -I. -D_GNU_SOURCE -include hook/base/banned.h $(CPPFLAGS)
+ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) \
+	$(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+SRC := $(sort $(wildcard hook/*.c hook/base/*.c hook/dns/*.c hook/tls/*.c \
+	state/*.c providers/*.c))
+OBJ := $(SRC:%.c=$(BUILD)/%.o)
+LIBOBJ := $(filter-out $(BUILD)/hook/main.o,$(OBJ))
+UNIT := $(sort $(wildcard tests/unit/test_*.c))
+UNITBIN := $(UNIT:tests/unit/%.c=$(BUILD)/tests/%)
+
+ifeq ($(V),1)
+Q =
+say = @:
+else
+Q = @
+say = @printf '  %-7s %s\n'
+endif
+
+.PHONY: all demo check check-unit check-lab bench lint install uninstall \
+	deb-deps clean unit-bins sim-bin
+.DELETE_ON_ERROR:
+
+all: danelaw
+
+danelaw: $(BUILD)/danelaw
+	$(Q)cp -f $< $@
+
+$(BUILD)/danelaw: $(OBJ)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LDHARDEN) -o $@ $^ $(LIBS)
+
+$(BUILD)/libdanelaw.a: $(LIBOBJ)
+	$(say) AR $@
+	$(Q)rm -f $@ && ar crs $@ $^
+
+$(BUILD)/%.o: %.c Makefile
+	$(say) CC $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libdanelaw.a
+	$(say) TEST $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) $(LDHARDEN) \
+		-o $@ $< $(BUILD)/libdanelaw.a -lcmocka $(LIBS)
+
+-include $(OBJ:.o=.d) $(UNITBIN:%=%.d)
+
+deb-deps:
+	$(Q)tests/lab/deb-deps
+
+# The tests need the packages first, so they run in a second make that sees
+# what pkg-config says then.
+check: deb-deps
+	$(Q)tests/run all
+
+check-unit:
+	$(Q)tests/run unit
+
+check-lab:
+	$(Q)tests/run lab
+
+unit-bins: $(UNITBIN)
+
+sim-bin: $(BUILD)/tests/sim
+
+$(BUILD)/tests/sim: $(wildcard tests/sim/*.[ch]) $(BUILD)/libdanelaw.a
+	$(say) TEST $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LDHARDEN) -o $@ \
+		$(wildcard tests/sim/*.c) $(BUILD)/libdanelaw.a $(LIBS)
+
+demo: deb-deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/lab/demo
+
+bench: deb-deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/bench/run
+
+lint:
+	$(Q)tests/lint
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
+		$(DESTDIR)$(PREFIX)/share/man/man5 \
+		$(DESTDIR)$(PREFIX)/share/doc/danelaw/examples
+	install -m 0755 danelaw $(DESTDIR)$(PREFIX)/sbin/danelaw
+	install -m 0644 hook/man/danelaw.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 0644 hook/man/danelaw.conf.5 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m 0644 examples/* \
+		$(DESTDIR)$(PREFIX)/share/doc/danelaw/examples/
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/danelaw \
+		$(DESTDIR)$(PREFIX)/share/man/man8/danelaw.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/danelaw.conf.5
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/danelaw
+
+clean:
+	rm -rf build danelaw

@@ -1,0 +1,47 @@
+/*
+ * Run a child: no inherited descriptors, stdin from /dev/null, own process
+ * group (killed whole at the deadline), bounded captured output. Clean
+ * environment: only what the caller lists (plus PATH, a fixed safe one, if the
+ * list has none). cwd is /.
+ */
+#ifndef DANELAW_BASE_PROC_H
+#define DANELAW_BASE_PROC_H
+
+#include "hook/base/buf.h"
+#include "hook/base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct proc_limits {
+	int64_t timeout_ms;
+	size_t output_max; /* bytes of stdout+stderr kept; the rest is read and
+			      dropped, never an error */
+};
+
+struct proc_result {
+	int exit_status; /* -1 when killed by a signal */
+	int signal;
+	bool timed_out;
+	char *output; /* stdout and stderr together, owned; proc_release */
+};
+
+/* argv[0] is looked up in PATH; envp may be NULL (= only PATH). ST_OK means
+ * that the child ran and was reaped: look at the result. A child that leaves a
+ * background process holding the pipe does not make us wait beyond the exit of
+ * the child itself. */
+enum status proc_run(const char *const argv[], const char *const envp[],
+	const struct proc_limits *lim, struct proc_result *ret,
+	struct err *err);
+
+/* /bin/sh -c command, same rules. */
+enum status proc_shell(const char *command, const char *const envp[],
+	const struct proc_limits *lim, struct proc_result *ret,
+	struct err *err);
+
+void proc_release(struct proc_result *r);
+
+/* One line for people: "exit status 3: last line of output". Returns ret. */
+char *proc_describe(const struct proc_result *r, char *ret, size_t len);
+
+#endif
