@@ -1,0 +1,802 @@
+/*
+ * The decision, and the law: what may be served, published and withdrawn, and
+ * when. Pure: state, observation and time in, one action out. plan_observe
+ * (plan_observe.c) has folded the last sweep into the state before.
+ *
+ * Order matters: unfinished switches first, then what makes the outside safer
+ * (taking keys in, records that must be there), then progress, and withdrawing
+ * last. Every branch that cannot go on returns an action that says why.
+ */
+#include "hook/plan.h"
+
+#include "hook/plan_ready.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SECOND INT64_C(1000)
+#define DAY_S INT64_C(86400)
+/* More than three certificates for one set of names in a week eat up what the
+ * CA allows for emergencies (Let's Encrypt: five). */
+#define ISSUES_PER_WEEK 3
+
+static const char *const action_names[] = {
+	[ACT_WAIT] = "wait",
+	[ACT_HOLD] = "hold",
+	[ACT_SWEEP] = "sweep",
+	[ACT_TAKE] = "take",
+	[ACT_GENERATE] = "generate",
+	[ACT_PROBE] = "probe",
+	[ACT_PUBLISH] = "publish",
+	[ACT_PROMOTE] = "promote",
+	[ACT_ROLL_BACK] = "roll-back",
+	[ACT_RETIRE] = "retire",
+	[ACT_FORGET] = "forget",
+	[ACT_ISSUE] = "issue",
+	[ACT_IMPORT] = "import",
+};
+_Static_assert(
+	sizeof(action_names) / sizeof(action_names[0]) == ACT__COUNT, "names");
+
+const char *action_name(enum action_kind k)
+{
+	return (unsigned)k < ACT__COUNT ? action_names[k] : "unknown";
+}
+
+/* Everything a rule needs; passed by pointer, never changed by a rule except
+ * for the two notes at the end, which become part of a WAIT or HOLD. */
+struct ctx {
+	const struct lineage_state *s;
+	const struct observation *o;
+	const struct policy *p;
+	int64_t now;
+	int64_t wake;	 /* earliest reason to look again */
+	bool held;	 /* something needs the operator */
+	bool outage;
+	bool temporary;
+	char note[STATE_WHY_MAX]; /* the first hold, else the first wait */
+};
+
+static struct action act(enum action_kind kind, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static struct action act(enum action_kind kind, const char *fmt, ...)
+{
+	struct action a = { .kind = kind };
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(a.why, sizeof(a.why), fmt, ap);
+	va_end(ap);
+	return a;
+}
+
+static void wake_at(struct ctx *c, int64_t ms)
+{
+	if (ms < c->wake)
+		c->wake = ms;
+}
+
+static void note(struct ctx *c, bool hold, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The first hold wins over any wait; the first wait over later ones. */
+static void note(struct ctx *c, bool hold, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (c->held || (!hold && c->note[0] != '\0'))
+		return;
+	c->held = hold;
+	va_start(ap, fmt);
+	(void)vsnprintf(c->note, sizeof(c->note), fmt, ap);
+	va_end(ap);
+}
+
+static uint32_t bit(const struct ctx *c, const struct state_key *k)
+{
+	return UINT32_C(1) << (k - c->s->key);
+}
+
+static bool is_short(const struct state_gen *g)
+{
+	return g->not_after_s - g->not_before_s < 10 * DAY_S;
+}
+
+/* A newest generation of k that is not live yet and may be tried now. */
+static const struct state_gen *pending_gen(
+	struct ctx *c, const struct state_key *k)
+{
+	const struct state_gen *g = state_gen_of(c->s, &k->spki);
+
+	if (g == NULL || g->n <= c->s->live_gen)
+		return NULL;
+	return g;
+}
+
+static bool may_try(struct ctx *c, const struct state_key *k,
+	const struct state_gen *g)
+{
+	if (c->o->unfit & bit(c, k)) {
+		note(c, true, "generation %u is not fit to go live: %s", g->n,
+			c->o->unfit_why);
+		return false;
+	}
+	if (g->retry_ms > c->now && !c->o->retry_asked) {
+		wake_at(c, g->retry_ms);
+		note(c, true,
+			"rolled back: %s; \"danelaw run %s\" tries again at "
+			"once",
+			c->s->rolled_back_why, c->s->name);
+		return false;
+	}
+	return true;
+}
+
+/* ---- the rules, in order; each fills *a and returns true, or passes ---- */
+
+static bool rule_unfinished(struct ctx *c, struct action *a)
+{
+	const struct intent *in = &c->s->intent;
+	const struct state_gen *g;
+	const struct state_key *k;
+	struct ready_why why;
+
+	if (in->kind == INTENT_ROLL_BACK) {
+		*a = act(ACT_ROLL_BACK, "finishing the interrupted roll-back");
+		a->gen = in->gen;
+		a->to_gen = in->to_gen;
+		return true;
+	}
+	if (in->kind != INTENT_PROMOTE)
+		return false;
+	g = state_gen_find(c->s, in->gen);
+	k = g != NULL ? state_key_find(c->s, &g->spki) : NULL;
+	if (k != NULL && k->role != KEY_CURRENT && c->s->live_gen != 0 &&
+		!c->o->swept) {
+		*a = act(ACT_SWEEP, "a promotion was interrupted: is its key "
+				    "still ready?");
+		return true;
+	}
+	if (k != NULL && (k->role == KEY_CURRENT || c->s->live_gen == 0 ||
+				 ready_now(c->s, c->o, c->p, k, c->now, &why))) {
+		*a = act(ACT_PROMOTE, "finishing the interrupted promotion");
+		a->gen = in->gen;
+		a->spki = k->spki;
+		return true;
+	}
+	*a = act(ACT_ROLL_BACK,
+		"a promotion was interrupted and its key is not ready any "
+		"more: back to the current key");
+	a->gen = in->gen;
+	a->to_gen = c->s->live_gen;
+	return true;
+}
+
+static bool rule_take(struct ctx *c, struct action *a)
+{
+	const struct obs_lineage *l = &c->o->lineage;
+	const struct state_key *cur = state_key_role(c->s, KEY_CURRENT);
+
+	if (l->present && l->readable && l->fresh) {
+		*a = act(ACT_TAKE, "certbot has a certificate that is not "
+				   "taken in yet");
+		a->spki = l->spki;
+		return true;
+	}
+	if (!l->readable && l->why[0] != '\0')
+		note(c, true, "%s", l->why);
+	if (cur == NULL) {
+		*a = act(ACT_HOLD, "nothing to serve yet: %s",
+			l->why[0] ? l->why : "certbot has no such lineage");
+		a->alert = true;
+		a->until_ms = c->now + c->p->poll_max * SECOND;
+		return true;
+	}
+	return false;
+}
+
+/* A certificate on the current key changes nothing in DNS: at once. */
+static bool rule_same_key(struct ctx *c, struct action *a)
+{
+	const struct state_key *cur = state_key_role(c->s, KEY_CURRENT);
+	const struct state_gen *g = pending_gen(c, cur);
+
+	if (g == NULL || !may_try(c, cur, g))
+		return false;
+	*a = act(ACT_PROMOTE, "%s",
+		c->s->live_gen == 0
+			? "first generation: nothing changes for the outside"
+			: "new certificate on the current key: no DNS change");
+	a->gen = g->n;
+	a->spki = cur->spki;
+	return true;
+}
+
+static bool rule_sweep(struct ctx *c, struct action *a)
+{
+	if (c->o->swept)
+		return false;
+	*a = act(ACT_SWEEP, "what do the name servers serve?");
+	return true;
+}
+
+/* Steady state is {current, next}; the next key is made when the last rollover
+ * has ended, so that it ages for as long as possible. */
+static bool rule_generate(struct ctx *c, struct action *a)
+{
+	if (state_key_role(c->s, KEY_NEXT) != NULL ||
+		state_key_role(c->s, KEY_PREVIOUS) != NULL)
+		return false;
+	if (c->s->n_keys >= STATE_KEYS_MAX) {
+		note(c, true, "%u keys are still in use: no room for another",
+			(unsigned)c->s->n_keys);
+		return false;
+	}
+	*a = act(ACT_GENERATE, "the next key must age before it is needed");
+	return true;
+}
+
+static bool must_be_published(const struct state_key *k)
+{
+	return k->role != KEY_RETIRED;
+}
+
+/* What differs at one owner name, and whether we may touch it now. */
+static void owner_diff(
+	struct ctx *c, size_t i, uint32_t *ret_add, uint32_t *ret_remove)
+{
+	const struct obs_owner *oo = &c->o->owner[i];
+	bool all_ok = owner_all_answered(oo, NULL, NULL);
+
+	*ret_add = *ret_remove = 0;
+	for (size_t j = 0; j < c->s->n_keys; j++) {
+		const struct state_key *k = &c->s->key[j];
+		bool lacking = false, present = false;
+
+		for (size_t n = 0; n < oo->n; n++) {
+			if (oo->answer[n].verdict != OBS_GOOD)
+				continue;
+			if (oo->answer[n].has & bit(c, k))
+				present = true;
+			else
+				lacking = true;
+		}
+		if (must_be_published(k) && lacking)
+			*ret_add |= bit(c, k);
+		/* Withdrawing waits for certainty; adding never harms. */
+		if (k->role == KEY_RETIRED && present && all_ok &&
+			!(c->o->claimed_elsewhere & bit(c, k)))
+			*ret_remove |= bit(c, k);
+	}
+}
+
+static bool owner_writable(struct ctx *c, size_t i)
+{
+	const struct obs_owner *oo = &c->o->owner[i];
+	const char *name = c->s->owner[i].owner;
+	const struct state_key *cur = state_key_role(c->s, KEY_CURRENT);
+
+	if (oo->security == OBS_BOGUS || oo->security == OBS_NO_ANSWER) {
+		c->temporary = !c->held && oo->security == OBS_NO_ANSWER;
+		note(c, true, "%s: %s; nothing is changed until that is mended",
+			name, oo->why);
+		return false;
+	}
+	if (oo->security == OBS_INSECURE && !c->p->proceed_insecure) {
+		note(c, true,
+			"%s: the zone is not signed (%s): senders ignore its "
+			"TLSA records, so DANE protects nothing here; sign the "
+			"zone, or set insecure = \"proceed\"",
+			name, oo->why);
+		return false;
+	}
+	if (oo->agility_bad & bit(c, cur)) {
+		note(c, true,
+			"%s: a foreign record with a stronger digest (3 1 2) "
+			"would hide ours and does not match the served key "
+			"(RFC 7671 section 9); remove that record",
+			name);
+		return false;
+	}
+	return true;
+}
+
+static int64_t publish_backoff(const struct ctx *c, unsigned tries)
+{
+	int64_t s = 5;
+
+	while (tries-- > 1 && s < c->p->poll_max)
+		s *= 2;
+	return (s < c->p->poll_max ? s : c->p->poll_max) * SECOND;
+}
+
+/* The endpoints must serve what a first record at a name promises. */
+static bool probe_first(
+	struct ctx *c, const struct state_key *cur, struct action *a)
+{
+	if (c->o->probe == PROBED_ALL &&
+		spki_eq(&c->o->probe_expected, &cur->spki))
+		return false;
+	if (c->o->probe == PROBED_NOT) {
+		*a = act(ACT_PROBE, "a first record may only be published when "
+				    "every endpoint already serves its key");
+		a->spki = cur->spki;
+		return true;
+	}
+	*a = act(ACT_HOLD,
+		"no record is published yet, because the endpoints do not all "
+		"serve the current key: %s; point the mail software at "
+		"live/%s/combined.pem below the state directory and reload it",
+		c->o->probe_why, c->s->name);
+	a->alert = true;
+	a->outage = c->o->probe == PROBED_OUTAGE;
+	a->until_ms = c->now + c->p->poll_max * SECOND;
+	return true;
+}
+
+static bool rule_publish(struct ctx *c, struct action *a)
+{
+	const struct state_key *cur = state_key_role(c->s, KEY_CURRENT);
+	struct action pub = act(ACT_PUBLISH, "%s", "");
+	bool first = false;
+
+	for (size_t i = 0; i < c->s->n_owners; i++) {
+		const struct owner_state *os = &c->s->owner[i];
+		uint32_t add, del;
+		int64_t due;
+
+		if (!owner_writable(c, i))
+			continue;
+		owner_diff(c, i, &add, &del);
+		if (!add && !del)
+			continue;
+		/* The record of the key that is being served is urgent. */
+		due = os->publish_tries == 0 ? 0
+			: os->publish_ms +
+				publish_backoff(c, add & bit(c, cur)
+						? 1 : os->publish_tries);
+		if (due > c->now) {
+			wake_at(c, due);
+			if (c->s->publish_why[0] != '\0') {
+				c->temporary =
+					!c->held && c->s->publish_temporary;
+				note(c, true, "publishing failed: %s",
+					c->s->publish_why);
+			}
+			continue;
+		}
+		if (os->publish_ms == 0)
+			first = true;
+		pub.owners |= UINT64_C(1) << i;
+		pub.add |= add;
+		pub.remove |= del;
+	}
+	if (pub.owners == 0)
+		return false;
+	if (first && probe_first(c, cur, a))
+		return true;
+	*a = pub;
+	(void)snprintf(a->why, sizeof(a->why), "%s",
+		!pub.remove ? "records are missing on some server"
+			    : "a withdrawn record is still served");
+	return true;
+}
+
+/* Law 1: the newest certificate whose key is ready goes live. */
+static bool rule_promote(struct ctx *c, struct action *a)
+{
+	const struct state_gen *best = NULL;
+	struct ready_why why;
+
+	for (size_t i = 0; i < c->s->n_keys; i++) {
+		const struct state_key *k = &c->s->key[i];
+		const struct state_gen *g;
+
+		if (k->role != KEY_CANDIDATE && k->role != KEY_NEXT)
+			continue;
+		g = pending_gen(c, k);
+		if (g == NULL || !may_try(c, k, g))
+			continue;
+		if (!ready_now(c->s, c->o, c->p, k, c->now, &why)) {
+			if (why.ready_ms > c->now)
+				wake_at(c, why.ready_ms);
+			note(c, why.blocked, "%s", why.text);
+			continue;
+		}
+		if (best == NULL || g->n > best->n)
+			best = g;
+	}
+	if (best == NULL)
+		return false;
+	*a = act(ACT_PROMOTE, "its record is everywhere, and every cache that "
+			      "could lack it has expired");
+	a->gen = best->n;
+	a->spki = best->spki;
+	return true;
+}
+
+/* at_expiry = "promote": the operator prefers a fresh certificate over the law
+ * when the live one runs out. Never the default, always an alert. */
+static bool rule_expiry(struct ctx *c, struct action *a)
+{
+	const struct state_gen *live =
+		state_gen_find(c->s, c->s->live_gen);
+	int64_t left, life;
+
+	if (live == NULL)
+		return false;
+	left = live->not_after_s - c->o->wall_s;
+	life = live->not_after_s - live->not_before_s;
+	if (left < life / 5 || left < 0)
+		note(c, true,
+			"the live certificate %s in %lld hours and no "
+			"successor may be served yet: %s",
+			left < 0 ? "has expired" : "expires",
+			(long long)(left / 3600),
+			c->note[0] ? c->note : "none was issued");
+	if (!c->p->promote_at_expiry || left > 3600)
+		return false;
+	for (size_t i = 0; i < c->s->n_keys; i++) {
+		const struct state_key *k = &c->s->key[i];
+		const struct state_gen *g = pending_gen(c, k);
+
+		if (g == NULL || !may_try(c, k, g) ||
+			!served_everywhere(c->s, c->o, k))
+			continue;
+		*a = act(ACT_PROMOTE,
+			"AGAINST THE LAW, by at_expiry = \"promote\": the live "
+			"certificate runs out and the record of its successor "
+			"is on every server, but not yet in every cache");
+		a->gen = g->n;
+		a->spki = k->spki;
+		a->alert = true;
+		return true;
+	}
+	return false;
+}
+
+static bool rule_import(struct ctx *c, struct action *a)
+{
+	const struct state_gen *g;
+
+	if (c->s->n_gens == 0)
+		return false;
+	g = &c->s->gen[c->s->n_gens - 1];
+	if (g->source != GEN_CSR || g->lineage_version != 0)
+		return false;
+	if (c->s->issue_retry_ms > c->now) {
+		wake_at(c, c->s->issue_retry_ms);
+		return false;
+	}
+	*a = act(ACT_IMPORT, "certbot must see this certificate, or it renews");
+	a->gen = g->n;
+	a->spki = g->spki;
+	return true;
+}
+
+/* Law 2: a record goes when its key has been seen served nowhere, twice. */
+static bool rule_retire(struct ctx *c, struct action *a)
+{
+	const struct state_key *prev = state_key_role(c->s, KEY_PREVIOUS);
+	const struct state_key *cur = state_key_role(c->s, KEY_CURRENT);
+	int64_t due = c->s->verified_first_ms + c->p->retire_after * SECOND;
+
+	if (prev == NULL)
+		return false;
+	if (c->s->verified_first_ms != 0 && due > c->now) {
+		wake_at(c, due);
+		note(c, false,
+			"the previous key's record stays until its key has "
+			"been seen served nowhere a second time");
+		return false;
+	}
+	if (!served_everywhere(c->s, c->o, cur)) {
+		note(c, true, "not withdrawing the previous record: the "
+			      "current one is not on every server");
+		return false;
+	}
+	if (c->o->probe == PROBED_NOT) {
+		*a = act(ACT_PROBE, "is the previous key served anywhere?");
+		a->spki = cur->spki;
+		return true;
+	}
+	if (c->o->probe != PROBED_ALL ||
+		!spki_eq(&c->o->probe_expected, &cur->spki)) {
+		note(c, true, "not withdrawing the previous record: %s",
+			c->o->probe_why);
+		c->outage = c->outage || c->o->probe == PROBED_OUTAGE;
+		return false;
+	}
+	if (c->s->verified_first_ms == 0) {
+		/* The engine has noted this first sight; wait for the second.
+		 */
+		wake_at(c, c->now + c->p->retire_after * SECOND);
+		return false;
+	}
+	*a = act(ACT_RETIRE, "every endpoint was seen twice with the current "
+			     "key and no other");
+	a->spki = prev->spki;
+	return true;
+}
+
+static bool rule_forget(struct ctx *c, struct action *a)
+{
+	for (size_t i = 0; i < c->s->n_keys; i++) {
+		const struct state_key *k = &c->s->key[i];
+		int64_t due;
+
+		if (k->role != KEY_RETIRED)
+			continue;
+		due = forget_ms(c->s, k);
+		if (c->o->claimed_elsewhere & bit(c, k))
+			due = 0;
+		if (due < 0) {
+			note(c, false, "a withdrawn record is still served by "
+				       "some server");
+			continue;
+		}
+		if (due > c->now) {
+			wake_at(c, due);
+			note(c, false, "a withdrawn record may still be in "
+				       "caches; its key is kept until then");
+			continue;
+		}
+		*a = act(ACT_FORGET, "no cache can hold its record any more");
+		a->spki = k->spki;
+		return true;
+	}
+	return false;
+}
+
+/* ---- issuing ahead of certbot ---- */
+
+/* Remaining life at which we issue, and at which we stop waiting for the next
+ * key: both before certbot's own point, so that it stays quiet. */
+static void issue_points(const struct ctx *c, const struct state_gen *live,
+	int64_t *ret_due, int64_t *ret_short)
+{
+	int64_t life = live->not_after_s - live->not_before_s;
+	int64_t due = is_short(live) ? life * 55 / 100 : life * 40 / 100;
+	int64_t shrt = is_short(live) ? life * 52 / 100 : life * 36 / 100;
+	int64_t own = c->o->certbot_renews_s;
+
+	if (own + life * 7 / 100 > due) {
+		due = own + life * 7 / 100;
+		shrt = own + life * 3 / 100;
+	}
+	if (due > life * 9 / 10)
+		due = life * 9 / 10;
+	if (shrt > due)
+		shrt = due;
+	*ret_due = due;
+	*ret_short = shrt;
+}
+
+static unsigned issues_this_week(const struct ctx *c)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < 8; i++)
+		if (c->s->issued_ms[i] != 0 &&
+			c->s->issued_ms[i] > c->now - 7 * DAY_S * SECOND)
+			n++;
+	return n;
+}
+
+static bool issue_possible(struct ctx *c)
+{
+	if (!c->o->can_issue) {
+		note(c, false, "certbot or its renewal configuration is not "
+			       "there: renewals come by certbot's hook only");
+		return false;
+	}
+	if (c->s->issue_retry_ms > c->now && !c->o->renew_asked) {
+		wake_at(c, c->s->issue_retry_ms);
+		note(c, true, "issuing failed: %s", c->s->issue_why);
+		return false;
+	}
+	if (issues_this_week(c) >= ISSUES_PER_WEEK && !c->o->renew_asked) {
+		wake_at(c, c->now + DAY_S * SECOND);
+		note(c, true, "%d certificates were asked for within a week: "
+			      "not asking for more (CA rate limits)",
+			ISSUES_PER_WEEK);
+		return false;
+	}
+	return true;
+}
+
+/* A certificate that waits to go live comes before a new one. */
+static bool any_pending(struct ctx *c)
+{
+	for (size_t i = 0; i < c->s->n_keys; i++)
+		if (pending_gen(c, &c->s->key[i]) != NULL)
+			return true;
+	return false;
+}
+
+static bool rule_issue(struct ctx *c, struct action *a)
+{
+	const struct state_gen *live =
+		state_gen_find(c->s, c->s->live_gen);
+	const struct state_key *cur = state_key_role(c->s, KEY_CURRENT);
+	const struct state_key *next = state_key_role(c->s, KEY_NEXT);
+	int64_t due, shrt, left, age;
+	bool old, by_life, ready;
+	struct ready_why why;
+
+	if (!c->p->issue_csr || live == NULL || any_pending(c))
+		return false;
+	issue_points(c, live, &due, &shrt);
+	left = live->not_after_s - c->o->wall_s;
+	age = (c->now - cur->created_ms) / SECOND;
+	old = c->p->key_max_age > 0 && age >= c->p->key_max_age;
+	by_life = left <= due;
+	if (!by_life && !old && !c->o->renew_asked) {
+		wake_at(c, c->now + (left - due) * SECOND);
+		if (c->p->key_max_age > 0)
+			wake_at(c, c->now + (c->p->key_max_age - age) * SECOND);
+		return false;
+	}
+	if (!issue_possible(c))
+		return false;
+	ready = next != NULL &&
+		ready_now(c->s, c->o, c->p, next, c->now, &why);
+	if (!ready && !(by_life && left <= shrt)) {
+		if (next != NULL) {
+			if (why.ready_ms > c->now)
+				wake_at(c, why.ready_ms);
+			note(c, why.blocked,
+				"a renewal waits for the next key: %s",
+				why.text);
+		}
+		return false;
+	}
+	*a = act(ACT_ISSUE, "%s",
+		ready ? "renewal on the next key, which is ready"
+		      : "renewal on the current key: the next one is not "
+			"ready and time runs short");
+	a->spki = ready ? next->spki : cur->spki;
+	return true;
+}
+
+/* ---- nothing to do: how long, and is that as it should be ---- */
+
+/* Is what we believe to be live really served? Once per poll_max. */
+static bool rule_watch(struct ctx *c, struct action *a)
+{
+	const struct state_key *cur = state_key_role(c->s, KEY_CURRENT);
+	bool published = false;
+
+	for (size_t i = 0; i < c->s->n_owners; i++)
+		if (c->s->owner[i].publish_ms != 0)
+			published = true;
+	if (!published)
+		return false;
+	if (c->o->probe == PROBED_NOT) {
+		if (c->now - c->s->verified_ms < c->p->poll_max * SECOND)
+			return false;
+		*a = act(ACT_PROBE, "do the endpoints serve what is live?");
+		a->spki = cur->spki;
+		return true;
+	}
+	if (c->o->probe != PROBED_ALL) {
+		note(c, true, "%s", c->o->probe_why);
+		c->outage = c->o->probe == PROBED_OUTAGE;
+	}
+	return false;
+}
+
+/* While a record is on its way: a quarter of the TTL, at least every
+ * poll_max. */
+static void poll_while_waiting(struct ctx *c)
+{
+	int64_t poll = c->p->poll_max * SECOND;
+
+	for (size_t i = 0; i < c->s->n_owners; i++) {
+		int64_t q = (int64_t)ttl_history_max_at(
+				    &c->s->owner[i].served, c->now) *
+			SECOND / 4;
+
+		if (q < SECOND)
+			q = SECOND;
+		if (q < poll)
+			poll = q;
+	}
+	for (size_t i = 0; i < c->s->n_keys; i++) {
+		const struct state_key *k = &c->s->key[i];
+		int64_t at = plan_ready_ms(c->s, k, c->p);
+
+		if (k->role == KEY_RETIRED)
+			continue;
+		if (at < 0 || at > c->now)
+			wake_at(c, c->now + poll);
+		if (at > c->now)
+			wake_at(c, at);
+	}
+}
+
+static struct action rule_rest(struct ctx *c)
+{
+	struct action a;
+	char who[400], why[400];
+
+	for (size_t i = 0; c->o->swept && i < c->s->n_owners; i++)
+		if (!owner_all_answered(&c->o->owner[i], who, why))
+			note(c, true, "%s: %s %s", c->s->owner[i].owner, who,
+				why);
+	poll_while_waiting(c);
+	a = act(c->held ? ACT_HOLD : ACT_WAIT, "%s",
+		c->note[0] ? c->note : "all is as it should be");
+	a.alert = c->held;
+	a.outage = c->outage;
+	a.temporary = c->held && c->temporary;
+	a.until_ms = c->wake > c->now ? c->wake : c->now + SECOND;
+	return a;
+}
+
+/* The law, asserted: an action that breaks it becomes a HOLD. */
+static struct action lawful(const struct ctx *c, struct action a)
+{
+	struct ready_why why;
+	const struct state_key *k;
+	bool bad = false;
+
+	if (a.kind == ACT_PROMOTE) {
+		k = state_key_find(c->s, &a.spki);
+		bad = k == NULL ||
+			(k->role != KEY_CURRENT && c->s->live_gen != 0 &&
+				!ready_now(c->s, c->o, c->p, k, c->now, &why) &&
+				!(a.alert && c->p->promote_at_expiry));
+	} else if (a.kind == ACT_PUBLISH) {
+		for (size_t i = 0; i < c->s->n_keys; i++)
+			if ((a.remove >> i & 1) != 0 &&
+				c->s->key[i].role != KEY_RETIRED)
+				bad = true;
+	} else if (a.kind == ACT_RETIRE) {
+		k = state_key_find(c->s, &a.spki);
+		bad = k == NULL || k->role != KEY_PREVIOUS ||
+			c->o->probe != PROBED_ALL;
+	}
+	if (!bad)
+		return a;
+	a = act(ACT_HOLD, "BUG: the decision would have broken the law; "
+			  "nothing was changed; please report this state file");
+	a.alert = true;
+	a.until_ms = c->now + c->p->poll_max * SECOND;
+	return a;
+}
+
+struct action plan_next(const struct lineage_state *s,
+	const struct observation *o, const struct policy *p, int64_t now_ms)
+{
+	static bool (*const rules[])(struct ctx *, struct action *) = {
+		rule_unfinished,
+		rule_take,
+		rule_same_key,
+		rule_generate,
+		rule_sweep,
+		rule_publish,
+		rule_promote,
+		rule_expiry,
+		rule_import,
+		rule_retire,
+		rule_issue,
+		rule_forget,
+		rule_watch,
+	};
+	struct ctx c = {
+		.s = s,
+		.o = o,
+		.p = p,
+		.now = now_ms,
+		.wake = now_ms + p->poll_max * SECOND,
+	};
+	struct action a;
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		if (rules[i](&c, &a))
+			return lawful(&c, a);
+	return rule_rest(&c);
+}

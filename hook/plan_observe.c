@@ -1,0 +1,238 @@
+/*
+ * Folds one sweep into the state: who agrees since when, which versions
+ * without a record were served until when and with what TTL. Called once per
+ * sweep, with the trusted time at its end, so that a run never starts earlier
+ * than it was seen.
+ *
+ * A server that could not be heard counts as one that may be serving an old
+ * version: its TTL is taken to be the largest that was served lately.
+ */
+#include "hook/plan.h"
+
+#include "hook/plan_ready.h"
+
+#include <string.h>
+
+#define SECOND INT64_C(1000)
+
+/* The TTL that a server we cannot hear may be serving. */
+static uint32_t doubt_ttl(
+	const struct owner_state *os, const struct policy *p, int64_t now_ms)
+{
+	uint32_t ttl = ttl_history_max_at(&os->served, now_ms);
+
+	return ttl != 0 ? ttl : (uint32_t)p->assumed_prior_ttl;
+}
+
+/* Same server, older serial (RFC 1982): something was undone meanwhile. */
+static bool serial_went_back(struct owner_state *os, const struct obs_answer *a)
+{
+	for (size_t i = 0; i < os->n_serials; i++) {
+		struct serial_seen *ss = &os->serial[i];
+		bool back;
+
+		if (strcmp(ss->server, a->server) != 0)
+			continue;
+		back = a->serial != ss->serial &&
+			(uint32_t)(a->serial - ss->serial) > UINT32_C(1) << 31;
+		ss->serial = a->serial;
+		return back;
+	}
+	if (os->n_serials < STATE_SERIALS_MAX) {
+		struct serial_seen *ss = &os->serial[os->n_serials++];
+
+		memcpy(ss->server, a->server, sizeof(ss->server));
+		ss->serial = a->serial;
+	}
+	return false;
+}
+
+/* After a gap without sweeps the run goes on only if nothing went back. */
+static bool gap_breaks_run(struct owner_state *os, const struct obs_owner *oo,
+	const struct policy *p, int64_t now_ms)
+{
+	int64_t limit = (int64_t)ttl_history_max_at(&os->served, now_ms) *
+		SECOND / 2;
+	bool back = false;
+
+	if (limit < p->poll_max * SECOND)
+		limit = p->poll_max * SECOND;
+	for (size_t i = 0; i < oo->n; i++)
+		if (oo->answer[i].verdict == OBS_GOOD &&
+			oo->answer[i].have_serial &&
+			serial_went_back(os, &oo->answer[i]))
+			back = true;
+	return back && os->swept_ms != 0 && now_ms - os->swept_ms > limit;
+}
+
+static void merge(
+	struct ttl_history *to, const struct ttl_history *from)
+{
+	for (size_t i = 0; i < from->n; i++)
+		ttl_history_add(to, from->e[i].ttl, from->e[i].last_ms);
+}
+
+/* What the answers say of one key. */
+struct seen {
+	bool all_ok;  /* every server that counts answered */
+	bool present; /* some answer has the record */
+	bool lacking; /* some answer lacks it */
+};
+
+static struct seen see(const struct obs_owner *oo, size_t key)
+{
+	struct seen v = { .all_ok = owner_all_answered(oo, NULL, NULL) };
+
+	for (size_t i = 0; i < oo->n; i++) {
+		if (oo->answer[i].verdict != OBS_GOOD)
+			continue;
+		if (oo->answer[i].has >> key & 1)
+			v.present = true;
+		else
+			v.lacking = true;
+	}
+	return v;
+}
+
+/* A withdrawn record: since when is it gone everywhere? `bad` now remembers
+ * the versions WITH it, because those are what caches must lose. */
+static void observe_retired(struct key_at *at, const struct obs_owner *oo,
+	size_t key, struct seen v, int64_t now_ms, uint32_t unheard)
+{
+	for (size_t i = 0; i < oo->n; i++)
+		if (oo->answer[i].verdict == OBS_GOOD &&
+			(oo->answer[i].has >> key & 1) != 0)
+			ttl_history_add(&at->bad, oo->answer[i].ttl, now_ms);
+	if (!v.all_ok)
+		ttl_history_add(&at->bad, unheard, now_ms);
+	if (!v.all_ok || v.present)
+		at->gone_ms = 0;
+	else if (at->gone_ms == 0)
+		at->gone_ms = now_ms;
+	at->rec = v.present || at->gone_ms == 0 ? REC_UNRETENTIVE : REC_HIDDEN;
+}
+
+static void observe_wanted(struct key_at *at, const struct obs_owner *oo,
+	size_t key, struct seen v, const struct policy *p, int64_t now_ms,
+	uint32_t unheard, bool restart)
+{
+	int64_t ready;
+
+	for (size_t i = 0; i < oo->n; i++)
+		if (oo->answer[i].verdict == OBS_GOOD &&
+			(oo->answer[i].has >> key & 1) == 0)
+			ttl_history_add(&at->bad, oo->answer[i].ttl, now_ms);
+	if (!v.all_ok || restart)
+		ttl_history_add(&at->bad, unheard, now_ms);
+	if (!v.all_ok || v.lacking)
+		at->since_ms = 0;
+	else if (at->since_ms == 0 || restart)
+		at->since_ms = now_ms;
+	ttl_history_prune(
+		&at->bad, at->since_ms != 0 ? at->since_ms : now_ms);
+	ready = ready_at_owner(at, p);
+	if (ready >= 0 && ready <= now_ms)
+		at->rec = REC_OMNIPRESENT;
+	else
+		at->rec = v.present || at->rec != REC_HIDDEN ? REC_RUMOURED
+							     : REC_HIDDEN;
+	if (v.all_ok && !v.present)
+		at->rec = REC_HIDDEN;
+}
+
+static void observe_owner(struct lineage_state *s, const struct obs_owner *oo,
+	const struct policy *p, size_t i, int64_t now_ms)
+{
+	struct owner_state *os = &s->owner[i];
+	bool restart = gap_breaks_run(os, oo, p, now_ms);
+	bool settled = true;
+	uint32_t ttl;
+
+	if (os->first_ms == 0) {
+		/* Adoption: what was served before is not known. */
+		os->first_ms = now_ms;
+		ttl_history_add(&os->served, (uint32_t)p->assumed_prior_ttl,
+			now_ms);
+	}
+	ttl = doubt_ttl(os, p, now_ms);
+	for (size_t j = 0; j < s->n_keys; j++) {
+		struct state_key *k = &s->key[j];
+		struct key_at *at = &k->at[i];
+		struct seen v = see(oo, j);
+
+		if (k->role == KEY_RETIRED) {
+			observe_retired(at, oo, j, v, now_ms, ttl);
+			continue;
+		}
+		/* Never seen here before: all earlier versions lack it. */
+		if (at->rec == REC_HIDDEN)
+			merge(&at->bad, &os->served);
+		observe_wanted(
+			at, oo, j, v, p, now_ms, ttl, restart);
+		if (v.lacking || !v.present)
+			settled = false;
+	}
+	for (size_t n = 0; n < oo->n; n++)
+		if (oo->answer[n].verdict == OBS_GOOD)
+			ttl_history_add(
+				&os->served, oo->answer[n].ttl, now_ms);
+	ttl_history_prune(&os->served, now_ms);
+	os->swept_ms = now_ms;
+	if (settled)
+		os->publish_tries = 0;
+}
+
+void plan_observe(struct lineage_state *s, const struct observation *o,
+	const struct policy *p, int64_t now_ms)
+{
+	if (!o->swept)
+		return;
+	for (size_t i = 0; i < s->n_owners; i++)
+		observe_owner(s, &o->owner[i], p, i, now_ms);
+}
+
+void plan_doubt(
+	struct lineage_state *s, const struct policy *p, int64_t now_ms)
+{
+	for (size_t j = 0; j < s->n_keys; j++) {
+		for (size_t i = 0; i < s->n_owners; i++) {
+			struct key_at *at = &s->key[j].at[i];
+
+			at->since_ms = at->gone_ms = 0;
+			if (at->rec == REC_OMNIPRESENT)
+				at->rec = REC_RUMOURED;
+			ttl_history_add(&at->bad,
+				doubt_ttl(&s->owner[i], p, now_ms), now_ms);
+		}
+	}
+}
+
+void plan_set_role(struct lineage_state *s, struct state_key *k,
+	enum key_role role, int64_t now_ms)
+{
+	bool was_retired = k->role == KEY_RETIRED;
+
+	k->role = role;
+	if (role == KEY_RETIRED)
+		k->retired_ms = now_ms;
+	if (was_retired == (role == KEY_RETIRED))
+		return;
+	for (size_t i = 0; i < s->n_owners; i++) {
+		struct key_at *at = &k->at[i];
+
+		at->since_ms = at->gone_ms = 0;
+		at->rec = role == KEY_RETIRED ? REC_UNRETENTIVE : REC_HIDDEN;
+		at->bad = s->owner[i].served;
+	}
+}
+
+void plan_supersede(
+	struct lineage_state *s, struct state_key *k, int64_t now_ms)
+{
+	bool seen = k->live_ms != 0 || k->role == KEY_CURRENT;
+
+	for (size_t i = 0; i < s->n_owners; i++)
+		if (k->at[i].rec != REC_HIDDEN)
+			seen = true;
+	plan_set_role(s, k, seen ? KEY_PREVIOUS : KEY_RETIRED, now_ms);
+}

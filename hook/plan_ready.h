@@ -1,0 +1,36 @@
+/* The ready rule, for plan.c, plan_observe.c and progress output. Pure. */
+#ifndef DANELAW_PLAN_READY_H
+#define DANELAW_PLAN_READY_H
+
+#include "hook/plan.h"
+
+/* Why a key is not ready. blocked: the operator should look; ready_ms: when it
+ * could be, -1 when that cannot be said. */
+struct ready_why {
+	bool blocked;
+	int64_t ready_ms;
+	char text[STATE_WHY_MAX];
+};
+
+/* The whole rule of design.md, over every owner name of the lineage. */
+bool ready_now(const struct lineage_state *s, const struct observation *o,
+	const struct policy *p, const struct state_key *k, int64_t now_ms,
+	struct ready_why *ret);
+
+/* Every server that counts answered, and one at least: an address that cannot
+ * be tested from here counts only if another one of its server was tested. On
+ * false, who and why (400 each, may be NULL) name the first that did not. */
+bool owner_all_answered(const struct obs_owner *oo, char *who, char *why);
+
+/* At every owner name, right now, all servers answered with this key's record.
+ */
+bool served_everywhere(const struct lineage_state *s,
+	const struct observation *o, const struct state_key *k);
+
+/* When no cache can hold the record of a RETIRED key any more; -1 unknown. */
+int64_t forget_ms(const struct lineage_state *s, const struct state_key *k);
+
+/* Readiness at one owner name by time alone; -1 when not converged. */
+int64_t ready_at_owner(const struct key_at *at, const struct policy *p);
+
+#endif
