@@ -1,0 +1,42 @@
+/* danelaw config: read the configuration with the code that everything else
+ * uses, and say what was understood. */
+#include "hook/cmd.h"
+
+#include <stdio.h>
+
+static void print_lineage(const struct cfg_lineage *l)
+{
+	printf("lineage %s\n", l->name);
+	printf("  certbot   %s (issue = %s)\n", l->certbot,
+		l->issue == ISSUE_CSR ? "csr" : "hook");
+	printf("  provider  %s (%s)\n", l->provider->name,
+		l->provider->ops->type);
+	printf("  key       %s\n",
+		l->have_key ? key_alg_name(l->key) : "as the present one");
+	for (size_t i = 0; i < l->n_owners; i++)
+		printf("  tlsa      %s\n", l->owner[i]);
+	for (size_t i = 0; i < l->n_endpoints; i++)
+		printf("  endpoint  %s://%s:%u\n",
+			probe_proto_name(l->endpoint[i].proto),
+			l->endpoint[i].host, (unsigned)l->endpoint[i].port);
+	for (char **r = l->reload; r != NULL && *r != NULL; r++)
+		printf("  reload    %s\n", *r);
+	if (l->reload == NULL || *l->reload == NULL)
+		printf("  reload    none: new keys are only seen by software "
+		       "that watches the file\n");
+}
+
+int cmd_config(const struct cli *cli, int argc, char **argv)
+{
+	struct config cfg;
+
+	if (argc > 0)
+		return cli_usage("config: unexpected \"%s\"", argv[0]);
+	if (!cli_config(cli, &cfg))
+		return EXIT_USAGE;
+	printf("%s is good\nstate_dir %s\n", cfg.path, cfg.state_dir);
+	for (size_t i = 0; i < cfg.n_lineages; i++)
+		print_lineage(&cfg.lineage[i]);
+	config_release(&cfg);
+	return EXIT_DONE;
+}
