@@ -282,7 +282,7 @@ static enum status publish_owner(struct session *s, const struct action *a,
 static void note_publish_failure(
 	struct session *s, size_t i, const struct err *err)
 {
-	log_event(LOG_ALERT_L, "publish-failed",
+	log_event(s->e->again ? LOG_DEBUG_L : LOG_ALERT_L, "publish-failed",
 		"lineage=%s owner=%s provider=%s error=%s action=%s",
 		log_quote(s->cl->name), s->final[i],
 		log_quote(s->cl->provider->name), log_quote(err->text),

@@ -146,6 +146,7 @@ static int loop(struct engine *e, const struct cfg_lineage **list, size_t n,
 		}
 		/* Asked for once, not at every pass. */
 		e->renew_asked = e->retry_asked = false;
+		e->again = true;
 		rc = worst(rep, n);
 		if (!wait || all_settled(rep, n) || stop) {
 			for (size_t i = 0; i < n; i++)

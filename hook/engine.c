@@ -302,6 +302,7 @@ static void report(struct session *s, struct engine_report *r)
 {
 	int64_t now = s->st.clock.trusted_ms;
 	struct err err = ERR_INIT;
+	bool said;
 
 	r->action = s->action;
 	if (s->failed) {
@@ -316,10 +317,12 @@ static void report(struct session *s, struct engine_report *r)
 	report_progress(s, r, now);
 	(void)snprintf(s->st.doing, sizeof(s->st.doing), "%s",
 		action_name(s->action.kind));
+	/* Said once by a run that stays, each time by a run of its own. */
+	said = s->e->again && strcmp(s->st.why, s->action.why) == 0;
 	(void)snprintf(s->st.why, sizeof(s->st.why), "%s", s->action.why);
 	s->st.alert = s->action.kind == ACT_HOLD;
 	s->st.wake_ms = s->action.until_ms;
-	if (s->action.kind == ACT_HOLD)
+	if (s->action.kind == ACT_HOLD && !said)
 		log_event(LOG_ALERT_L, "hold", "lineage=%s why=%s",
 			log_quote(s->cl->name), log_quote(s->action.why));
 	if (session_commit(s, &err) != ST_OK) {

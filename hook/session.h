@@ -23,11 +23,10 @@ struct engine {
 	struct store *store;
 	enum engine_mode mode;
 	bool renew_asked, retry_asked;
+	bool again; /* not the first pass of this process */
 	struct resolver *resolver; /* of the last sweep; NULL before */
 	int64_t certbot_major; /* 0 unknown, -1 there is none */
 	int64_t deadline_mono_ms; /* hook: no new action after; 0 none */
-	void (*progress)(void *arg, const char *lineage, const char *text);
-	void *progress_arg;
 };
 
 /* A key that another lineage has at one of our owner names. */

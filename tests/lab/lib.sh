@@ -23,6 +23,7 @@ lab_start() {
 	wait "$dns"
 	# shellcheck disable=SC1091
 	. "$W/env"
+	LAB_PDNS=$LAB_PDNS_API
 	set -a
 	# shellcheck disable=SC1091
 	. "$W/certbot.env"
@@ -210,12 +211,12 @@ mismatches() { jq .mismatches "$W/senders.json"; }
 # Stops the senders: no mismatch, and enough probes to mean something.
 no_mismatch() {
 	senders_stop
-	[ "$(mismatches)" = 0 ] && [ "$(probes)" -ge "${1:-50}" ] ||
-		{
-			jq '.details // .' "$W/senders.json" | head -40
-			cat "$W/senders.log"
-			return 1
-		}
+	if [ "$(mismatches)" = 0 ] && [ "$(probes)" -ge "${1:-50}" ]; then
+		return 0
+	fi
+	jq '.details // .' "$W/senders.json" | head -40
+	cat "$W/senders.log"
+	return 1
 }
 
 # ---- DNS by hand ----
@@ -244,7 +245,6 @@ lacks_tlsa() { ! has_tlsa "$@"; }
 
 scenario() {
 	set +e
-	hook_log=
 	lab_start "$1"
 	MX=mx1.example.test
 	IP=10.53.0.25
