@@ -276,6 +276,15 @@ static enum status publish_owner(struct session *s, const struct action *a,
 	st = ops->replace(ctx, s->final[i], &from, &to, err);
 	if (st == ST_OK)
 		session_event(s, "published", NULL, 0, s->final[i]);
+	if (st == ST_OK && s->st.owner[i].publish_ms == 0)
+		log_event(LOG_WARN_L, "first-publication",
+			"lineage=%s owner=%s live=%s why=%s",
+			log_quote(s->cl->name), s->final[i],
+			log_quote(store_live_path(s->sl)),
+			log_quote("from now on the mail software must read "
+				  "its key and certificate there and nowhere "
+				  "else: certbot's own live/ changes too "
+				  "early"));
 	return st;
 }
 
@@ -288,8 +297,7 @@ static void note_publish_failure(
 		log_quote(s->cl->provider->name), log_quote(err->text),
 		log_quote("nothing changed; tried again by itself"));
 	(void)snprintf(s->st.publish_why, sizeof(s->st.publish_why),
-		"%s: provider %s: %s", s->final[i], s->cl->provider->name,
-		err->text);
+		"%s: %s", s->final[i], err->text);
 	s->st.publish_temporary = err->st == ST_RETRY || err->st == ST_CONFLICT;
 }
 

@@ -103,6 +103,10 @@ static enum status ask(struct session *s, const struct key *key,
 	};
 	enum status st = live_names(s, &info, err);
 
+	if (st == ST_OK && info.n_other_names > 0)
+		st = err_set(err, ST_REFUSED,
+			"the live certificate has names that are not DNS "
+			"names: set issue = \"hook\", certbot renews it");
 	if (st == ST_OK) {
 		names = calloc(info.n_names + 1, sizeof(*names));
 		if (names == NULL)
@@ -172,6 +176,7 @@ enum status act_issue(
 	struct err trouble = ERR_INIT;
 	struct key *key = NULL;
 	enum status st, saved;
+	bool asked = s->obs.renew_asked;
 
 	st = store_key_load(s->sl, &a->spki, &key, err);
 	if (st != ST_OK)
@@ -198,9 +203,9 @@ enum status act_issue(
 	/* Also what our own disk refused: or the next run asks again at once.
 	 */
 	saved = session_commit(s, err);
-	if (st == ST_IO || st == ST_NOMEM) {
+	if (st == ST_IO || st == ST_NOMEM || (st != ST_OK && asked)) {
 		*err = trouble;
-		return st;
+		return st; /* who asked for it wants to know */
 	}
 	if (saved == ST_OK && st == ST_OK)
 		session_event(

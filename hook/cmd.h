@@ -8,7 +8,6 @@
 
 struct cli {
 	const char *config_path;
-	bool verbose;
 };
 
 #define EXIT_DONE 0

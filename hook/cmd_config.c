@@ -3,6 +3,7 @@
 #include "hook/cmd.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void print_lineage(const struct cfg_lineage *l)
 {
@@ -16,14 +17,37 @@ static void print_lineage(const struct cfg_lineage *l)
 	for (size_t i = 0; i < l->n_owners; i++)
 		printf("  tlsa      %s\n", l->owner[i]);
 	for (size_t i = 0; i < l->n_endpoints; i++)
-		printf("  endpoint  %s://%s:%u\n",
+		printf("  endpoint  %s://%.*s:%u\n",
 			probe_proto_name(l->endpoint[i].proto),
+			(int)strlen(l->endpoint[i].host) - 1,
 			l->endpoint[i].host, (unsigned)l->endpoint[i].port);
 	for (char **r = l->reload; r != NULL && *r != NULL; r++)
 		printf("  reload    %s\n", *r);
 	if (l->reload == NULL || *l->reload == NULL)
 		printf("  reload    none: new keys are only seen by software "
 		       "that watches the file\n");
+}
+
+/* Secrets and options that only the provider can judge; no network. */
+static bool providers_open(const struct config *cfg)
+{
+	bool good = true;
+
+	for (size_t i = 0; i < cfg->n_providers; i++) {
+		const struct cfg_provider *p = &cfg->provider[i];
+		struct provider_config pc = { .name = p->name,
+			.value = p->value };
+		struct err err = ERR_INIT;
+		void *ctx = NULL;
+
+		if (p->ops->open(&pc, &ctx, &err) == ST_OK) {
+			p->ops->close(ctx);
+			continue;
+		}
+		fprintf(stderr, "danelaw: %s: %s\n", cfg->path, err.text);
+		good = false;
+	}
+	return good;
 }
 
 int cmd_config(const struct cli *cli, int argc, char **argv)
@@ -34,6 +58,10 @@ int cmd_config(const struct cli *cli, int argc, char **argv)
 		return cli_usage("config: unexpected \"%s\"", argv[0]);
 	if (!cli_config(cli, &cfg))
 		return EXIT_USAGE;
+	if (!providers_open(&cfg)) {
+		config_release(&cfg);
+		return EXIT_USAGE;
+	}
 	printf("%s is good\nstate_dir %s\n", cfg.path, cfg.state_dir);
 	for (size_t i = 0; i < cfg.n_lineages; i++)
 		print_lineage(&cfg.lineage[i]);

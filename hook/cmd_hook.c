@@ -51,7 +51,7 @@ static void say(const struct engine_report *r)
 	} else if (r->failed) {
 		printf("danelaw: %s: %s; the current key stays live\n",
 			r->cl->name, r->err.text);
-	} else if (!r->pending) {
+	} else if (!r->certificate_waits) {
 		printf("danelaw: %s: %s\n", r->cl->name,
 			r->action.kind == ACT_HOLD ? r->action.why
 						   : "the certificate is live");
@@ -64,7 +64,10 @@ static void say(const struct engine_report *r)
 			r->cl->name, when);
 	} else {
 		printf("danelaw: %s: the new certificate waits: %s\n",
-			r->cl->name, r->action.why);
+			r->cl->name,
+			r->action.kind == ACT_WAIT || r->action.kind == ACT_HOLD
+				? r->action.why
+				: "\"danelaw run\" takes it on");
 	}
 }
 

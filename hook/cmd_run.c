@@ -146,13 +146,16 @@ static int loop(struct engine *e, const struct cfg_lineage **list, size_t n,
 		}
 		/* Asked for once, not at every pass. */
 		e->renew_asked = e->retry_asked = false;
-		e->again = true;
 		rc = worst(rep, n);
 		if (!wait || all_settled(rep, n) || stop) {
 			for (size_t i = 0; i < n; i++)
 				say(&rep[i]);
 			break;
 		}
+		for (size_t i = 0; !tty && i < n; i++)
+			if (rep[i].news || !e->again)
+				say(&rep[i]);
+		e->again = true;
 		sleep_until(next_wake(rep, n), rep, n, tty);
 		if (stop)
 			break;

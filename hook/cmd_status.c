@@ -3,7 +3,7 @@
 #include "hook/cmd.h"
 
 #include "hook/engine.h"
-#include "hook/plan.h"
+#include "hook/plan_ready.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -43,13 +43,27 @@ static const char *phase(const struct lineage_state *s)
 	if (state_key_role(s, KEY_RETIRED) != NULL)
 		return "retiring";
 	for (size_t i = 0; i < s->n_owners; i++)
-		if (s->owner[i].publish_ms == 0)
+		if (!owner_is_published(s, i))
 			return "unpublished";
 	return "steady";
 }
 
-static void print_key(const struct lineage_state *s, const struct state_key *k)
+/* When every cache has the record; 0 when that cannot be said yet. */
+static int64_t ready_ms(const struct lineage_state *s,
+	const struct state_key *k, const struct timing *t)
 {
+	struct policy p = { .wait_ttls = t->wait_ttls,
+		.ttl_floor = t->ttl_floor,
+		.min_wait = t->min_wait };
+	int64_t at = k->role == KEY_RETIRED ? -1 : plan_ready_ms(s, k, &p);
+
+	return at < 0 ? 0 : at;
+}
+
+static void print_key(const struct lineage_state *s, const struct state_key *k,
+	const struct timing *t)
+{
+	int64_t ready = ready_ms(s, k, t);
 	const struct state_gen *g = state_gen_of(s, &k->spki);
 	char hex[SPKI_HEX], when[CLOCK_TEXT_MAX];
 
@@ -67,9 +81,12 @@ static void print_key(const struct lineage_state *s, const struct state_key *k)
 				cli_when(s, k->at[i].since_ms, when));
 		putchar('\n');
 	}
+	if (ready > s->clock.trusted_ms && k->role != KEY_CURRENT)
+		printf("            may be served from %s\n",
+			cli_when(s, ready, when));
 }
 
-static void print_text(const struct lineage_state *s)
+static void print_text(const struct lineage_state *s, const struct timing *t)
 {
 	char when[CLOCK_TEXT_MAX];
 
@@ -77,11 +94,11 @@ static void print_text(const struct lineage_state *s)
 	for (int role = KEY_CURRENT; role >= 0; role--)
 		for (size_t i = 0; i < s->n_keys; i++)
 			if ((int)s->key[i].role == role)
-				print_key(s, &s->key[i]);
+				print_key(s, &s->key[i], t);
 	for (size_t i = 0; i < s->n_keys; i++)
 		if (s->key[i].role == KEY_PREVIOUS ||
 			s->key[i].role == KEY_RETIRED)
-			print_key(s, &s->key[i]);
+			print_key(s, &s->key[i], t);
 	if (s->rolled_back_gen != 0)
 		printf("  rolled back: generation %u: %s\n",
 			s->rolled_back_gen, s->rolled_back_why);
@@ -100,7 +117,7 @@ static json_t *json_when(const struct lineage_state *s, int64_t ms)
 }
 
 static json_t *json_key(const struct lineage_state *s,
-	const struct state_key *k)
+	const struct state_key *k, const struct timing *t)
 {
 	const struct state_gen *g = state_gen_of(s, &k->spki);
 	char hex[SPKI_HEX], when[CLOCK_TEXT_MAX];
@@ -128,10 +145,12 @@ static json_t *json_key(const struct lineage_state *s,
 		json_array_append_new(names, o);
 	}
 	json_object_set_new(j, "owners", names);
+	json_object_set_new(j, "ready", json_when(s, ready_ms(s, k, t)));
 	return j;
 }
 
-static json_t *json_state(const struct lineage_state *s)
+static json_t *json_state(
+	const struct lineage_state *s, const struct timing *t)
 {
 	json_t *j = json_object(), *keys = json_array();
 
@@ -150,12 +169,13 @@ static json_t *json_state(const struct lineage_state *s)
 		s->rolled_back_gen ? json_string(s->rolled_back_why)
 				   : json_null());
 	for (size_t i = 0; i < s->n_keys; i++)
-		json_array_append_new(keys, json_key(s, &s->key[i]));
+		json_array_append_new(keys, json_key(s, &s->key[i], t));
 	json_object_set_new(j, "keys", keys);
 	return j;
 }
 
-static int show(struct store *store, const struct cfg_lineage *cl, json_t *all)
+static int show(struct store *store, const struct config *cfg,
+	const struct cfg_lineage *cl, json_t *all)
 {
 	struct lineage_state s;
 	struct err err = ERR_INIT;
@@ -172,9 +192,9 @@ static int show(struct store *store, const struct cfg_lineage *cl, json_t *all)
 		return EXIT_ATTENTION;
 	}
 	if (all != NULL)
-		json_array_append_new(all, json_state(&s));
+		json_array_append_new(all, json_state(&s, &cfg->timing));
 	else
-		print_text(&s);
+		print_text(&s, &cfg->timing);
 	rc = exit_of(&s);
 	state_release(&s);
 	return rc;
@@ -196,7 +216,7 @@ static int show_all(const struct config *cfg, const struct cfg_lineage **list,
 		return EXIT_ATTENTION;
 	}
 	for (size_t i = 0; i < n; i++)
-		rc = engine_worse(rc, show(store, list[i], all));
+		rc = engine_worse(rc, show(store, cfg, list[i], all));
 	if (as_json) {
 		json_object_set_new(top, "version", json_integer(1));
 		json_object_set_new(top, "lineages", all);

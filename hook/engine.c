@@ -277,7 +277,7 @@ static void report_progress(
 	int64_t mono = clock_mono_ms();
 	int64_t ready, since = 0;
 
-	r->pending = k != NULL;
+	r->pending = r->certificate_waits = k != NULL;
 	if (k == NULL)
 		k = state_key_role(&s->st, KEY_CURRENT);
 	if (k == NULL)
@@ -318,7 +318,8 @@ static void report(struct session *s, struct engine_report *r)
 	(void)snprintf(s->st.doing, sizeof(s->st.doing), "%s",
 		action_name(s->action.kind));
 	/* Said once by a run that stays, each time by a run of its own. */
-	said = s->e->again && strcmp(s->st.why, s->action.why) == 0;
+	r->news = strcmp(s->st.why, s->action.why) != 0;
+	said = s->e->again && !r->news;
 	(void)snprintf(s->st.why, sizeof(s->st.why), "%s", s->action.why);
 	s->st.alert = s->action.kind == ACT_HOLD;
 	s->st.wake_ms = s->action.until_ms;
@@ -452,6 +453,9 @@ void engine_release(struct engine *e)
 {
 	resolver_free(e->resolver);
 	e->resolver = NULL;
+	free(e->owner_ref);
+	e->owner_ref = NULL;
+	e->n_owner_refs = 0;
 }
 
 /* ---- exit status (design.md) ---- */

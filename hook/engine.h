@@ -15,6 +15,8 @@ struct engine_report {
 	int64_t wake_wall_ms;
 	bool pending; /* a certificate waits to go live, or a record is on its
 			 way */
+	bool certificate_waits;
+	bool news; /* the action or its reason is not that of the last pass */
 	/* for progress */
 	unsigned servers, agree;
 	int64_t ready_mono_ms, since_mono_ms; /* of the pending key; 0 none */

@@ -34,12 +34,13 @@ static const struct {
 
 static void print_help(FILE *to)
 {
-	fprintf(to, "usage: danelaw [-c FILE] [-v] COMMAND ...\n\n");
+	fprintf(to, "usage: danelaw [-c FILE] [-q|-v] COMMAND ...\n\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
 	fprintf(to,
 		"\n  -c FILE  configuration (default %s)\n"
-		"  -v       more log lines\n"
+		"  -q       only warnings and alerts on stderr\n"
+		"  -v       each decision too\n"
 		"  --version, --help\n\n"
 		"exit status: 0 done, or waiting as it should; 1 needs "
 		"attention; 2 usage or\nconfiguration; 3 outage: a served key "
@@ -137,13 +138,16 @@ static bool sane_process(void)
 int main(int argc, char **argv)
 {
 	struct cli cli = { .config_path = CONFIG_DEFAULT_PATH };
+	enum log_level least = LOG_INFO_L;
 	int i = 1;
 
 	if (!sane_process())
 		return EXIT_TEMPORARY;
 	for (; i < argc && argv[i][0] == '-'; i++) {
 		if (strcmp(argv[i], "-v") == 0) {
-			cli.verbose = true;
+			least = LOG_DEBUG_L;
+		} else if (strcmp(argv[i], "-q") == 0) {
+			least = LOG_WARN_L;
 		} else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
 			cli.config_path = argv[++i];
 		} else if (strcmp(argv[i], "--help") == 0 ||
@@ -157,7 +161,7 @@ int main(int argc, char **argv)
 			return cli_usage("unknown option \"%s\"", argv[i]);
 		}
 	}
-	log_init(cli.verbose);
+	log_init(least);
 	if (i < argc)
 		return dispatch(&cli, argc - i, argv + i);
 	/* A symlink in certbot's renewal-hooks/deploy has no arguments. */

@@ -10,16 +10,11 @@
 #include "hook/plan.h"
 
 #include "hook/plan_ready.h"
+#include "hook/plan_rule.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#define SECOND INT64_C(1000)
-#define DAY_S INT64_C(86400)
-/* More than three certificates for one set of names in a week eat up what the
- * CA allows for emergencies (Let's Encrypt: five). */
-#define ISSUES_PER_WEEK 3
 
 static const char *const action_names[] = {
 	[ACT_WAIT] = "wait",
@@ -44,24 +39,7 @@ const char *action_name(enum action_kind k)
 	return (unsigned)k < ACT__COUNT ? action_names[k] : "unknown";
 }
 
-/* Everything a rule needs; passed by pointer, never changed by a rule except
- * for the two notes at the end, which become part of a WAIT or HOLD. */
-struct ctx {
-	const struct lineage_state *s;
-	const struct observation *o;
-	const struct policy *p;
-	int64_t now;
-	int64_t wake;	 /* earliest reason to look again */
-	bool held;	 /* something needs the operator */
-	bool outage;
-	bool temporary;
-	char note[STATE_WHY_MAX]; /* the first hold, else the first wait */
-};
-
-static struct action act(enum action_kind kind, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static struct action act(enum action_kind kind, const char *fmt, ...)
+struct action act(enum action_kind kind, const char *fmt, ...)
 {
 	struct action a = { .kind = kind };
 	va_list ap;
@@ -72,41 +50,32 @@ static struct action act(enum action_kind kind, const char *fmt, ...)
 	return a;
 }
 
-static void wake_at(struct ctx *c, int64_t ms)
+void wake_at(struct ctx *c, int64_t ms)
 {
 	if (ms < c->wake)
 		c->wake = ms;
 }
 
-static void note(struct ctx *c, bool hold, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-/* The first hold wins over any wait; the first wait over later ones. */
-static void note(struct ctx *c, bool hold, const char *fmt, ...)
+void note(struct ctx *c, enum note_level level, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (c->held || (!hold && c->note[0] != '\0'))
+	if (c->note[0] != '\0' && level <= c->level)
 		return;
-	c->held = hold;
+	c->level = level;
 	va_start(ap, fmt);
 	(void)vsnprintf(c->note, sizeof(c->note), fmt, ap);
 	va_end(ap);
 }
 
-static uint32_t bit(const struct ctx *c, const struct state_key *k)
+uint32_t key_bit(const struct ctx *c, const struct state_key *k)
 {
 	return UINT32_C(1) << (k - c->s->key);
 }
 
-static bool is_short(const struct state_gen *g)
-{
-	return g->not_after_s - g->not_before_s < 10 * DAY_S;
-}
-
 /* A newest generation of k that is not live yet and may be tried now. */
-static const struct state_gen *pending_gen(
-	struct ctx *c, const struct state_key *k)
+const struct state_gen *pending_gen(
+	const struct ctx *c, const struct state_key *k)
 {
 	const struct state_gen *g = state_gen_of(c->s, &k->spki);
 
@@ -118,14 +87,14 @@ static const struct state_gen *pending_gen(
 static bool may_try(struct ctx *c, const struct state_key *k,
 	const struct state_gen *g)
 {
-	if (c->o->unfit & bit(c, k)) {
-		note(c, true, "generation %u is not fit to go live: %s", g->n,
+	if (c->o->unfit & key_bit(c, k)) {
+		note(c, NOTE_HOLD, "generation %u is not fit to go live: %s", g->n,
 			c->o->unfit_why);
 		return false;
 	}
 	if (g->retry_ms > c->now && !c->o->retry_asked) {
 		wake_at(c, g->retry_ms);
-		note(c, true,
+		note(c, NOTE_HOLD,
 			"rolled back: %s; \"danelaw run %s\" tries again at "
 			"once",
 			c->s->rolled_back_why, c->s->name);
@@ -186,7 +155,7 @@ static bool rule_take(struct ctx *c, struct action *a)
 		return true;
 	}
 	if (!l->readable && l->why[0] != '\0')
-		note(c, true, "%s", l->why);
+		note(c, NOTE_HOLD, "%s", l->why);
 	if (cur == NULL) {
 		*a = act(ACT_HOLD, "nothing to serve yet: %s",
 			l->why[0] ? l->why : "certbot has no such lineage");
@@ -230,7 +199,7 @@ static bool rule_generate(struct ctx *c, struct action *a)
 		state_key_role(c->s, KEY_PREVIOUS) != NULL)
 		return false;
 	if (c->s->n_keys >= STATE_KEYS_MAX) {
-		note(c, true, "%u keys are still in use: no room for another",
+		note(c, NOTE_HOLD, "%u keys are still in use: no room for another",
 			(unsigned)c->s->n_keys);
 		return false;
 	}
@@ -258,17 +227,17 @@ static void owner_diff(
 		for (size_t n = 0; n < oo->n; n++) {
 			if (oo->answer[n].verdict != OBS_GOOD)
 				continue;
-			if (oo->answer[n].has & bit(c, k))
+			if (oo->answer[n].has & key_bit(c, k))
 				present = true;
 			else
 				lacking = true;
 		}
 		if (must_be_published(k) && lacking)
-			*ret_add |= bit(c, k);
+			*ret_add |= key_bit(c, k);
 		/* Withdrawing waits for certainty; adding never harms. */
 		if (k->role == KEY_RETIRED && present && all_ok &&
-			!(c->o->claimed_elsewhere & bit(c, k)))
-			*ret_remove |= bit(c, k);
+			!(c->o->claimed_elsewhere & key_bit(c, k)))
+			*ret_remove |= key_bit(c, k);
 	}
 }
 
@@ -279,21 +248,21 @@ static bool owner_writable(struct ctx *c, size_t i)
 	const struct state_key *cur = state_key_role(c->s, KEY_CURRENT);
 
 	if (oo->security == OBS_BOGUS || oo->security == OBS_NO_ANSWER) {
-		c->temporary = !c->held && oo->security == OBS_NO_ANSWER;
-		note(c, true, "%s: %s; nothing is changed until that is mended",
-			name, oo->why);
+		note(c, oo->security == OBS_BOGUS ? NOTE_HOLD : NOTE_PASSING,
+			"%s: %s; nothing is changed until that is mended", name,
+			oo->why);
 		return false;
 	}
 	if (oo->security == OBS_INSECURE && !c->p->proceed_insecure) {
-		note(c, true,
+		note(c, NOTE_HOLD,
 			"%s: the zone is not signed (%s): senders ignore its "
 			"TLSA records, so DANE protects nothing here; sign the "
 			"zone, or set insecure = \"proceed\"",
 			name, oo->why);
 		return false;
 	}
-	if (oo->agility_bad & bit(c, cur)) {
-		note(c, true,
+	if (oo->agility_bad & key_bit(c, cur)) {
+		note(c, NOTE_HOLD,
 			"%s: a foreign record with a stronger digest (3 1 2) "
 			"would hide ours and does not match the served key "
 			"(RFC 7671 section 9); remove that record",
@@ -355,19 +324,21 @@ static bool rule_publish(struct ctx *c, struct action *a)
 		/* The record of the key that is being served is urgent. */
 		due = os->publish_tries == 0 ? 0
 			: os->publish_ms +
-				publish_backoff(c, add & bit(c, cur)
+				publish_backoff(c, add & key_bit(c, cur)
 						? 1 : os->publish_tries);
 		if (due > c->now) {
 			wake_at(c, due);
-			if (c->s->publish_why[0] != '\0') {
-				c->temporary =
-					!c->held && c->s->publish_temporary;
-				note(c, true, "publishing failed: %s",
+			if (c->s->publish_why[0] != '\0')
+				note(c,
+					c->s->publish_temporary ? NOTE_PASSING
+								: NOTE_HOLD,
+					"publishing failed: %s",
 					c->s->publish_why);
-			}
 			continue;
 		}
-		if (os->publish_ms == 0)
+		/* Where another lineage is published already, DANE is in force:
+		 * one record more breaks nothing, and must come first. */
+		if (os->publish_ms == 0 && !c->o->owner[i].shared)
 			first = true;
 		pub.owners |= UINT64_C(1) << i;
 		pub.add |= add;
@@ -402,7 +373,7 @@ static bool rule_promote(struct ctx *c, struct action *a)
 		if (!ready_now(c->s, c->o, c->p, k, c->now, &why)) {
 			if (why.ready_ms > c->now)
 				wake_at(c, why.ready_ms);
-			note(c, why.blocked, "%s", why.text);
+			note(c, why.blocked ? NOTE_HOLD : NOTE_WAIT, "%s", why.text);
 			continue;
 		}
 		if (best == NULL || g->n > best->n)
@@ -430,7 +401,7 @@ static bool rule_expiry(struct ctx *c, struct action *a)
 	left = live->not_after_s - c->o->wall_s;
 	life = live->not_after_s - live->not_before_s;
 	if (left < life / 5 || left < 0)
-		note(c, true,
+		note(c, NOTE_URGENT,
 			"the live certificate %s in %lld hours and no "
 			"successor may be served yet: %s",
 			left < 0 ? "has expired" : "expires",
@@ -457,25 +428,6 @@ static bool rule_expiry(struct ctx *c, struct action *a)
 	return false;
 }
 
-static bool rule_import(struct ctx *c, struct action *a)
-{
-	const struct state_gen *g;
-
-	if (c->s->n_gens == 0)
-		return false;
-	g = &c->s->gen[c->s->n_gens - 1];
-	if (g->source != GEN_CSR || g->lineage_version != 0)
-		return false;
-	if (c->s->issue_retry_ms > c->now) {
-		wake_at(c, c->s->issue_retry_ms);
-		return false;
-	}
-	*a = act(ACT_IMPORT, "certbot must see this certificate, or it renews");
-	a->gen = g->n;
-	a->spki = g->spki;
-	return true;
-}
-
 /* Law 2: a record goes when its key has been seen served nowhere, twice. */
 static bool rule_retire(struct ctx *c, struct action *a)
 {
@@ -487,13 +439,13 @@ static bool rule_retire(struct ctx *c, struct action *a)
 		return false;
 	if (c->s->verified_first_ms != 0 && due > c->now) {
 		wake_at(c, due);
-		note(c, false,
+		note(c, NOTE_WAIT,
 			"the previous key's record stays until its key has "
 			"been seen served nowhere a second time");
 		return false;
 	}
 	if (!served_everywhere(c->s, c->o, cur)) {
-		note(c, true, "not withdrawing the previous record: the "
+		note(c, NOTE_HOLD, "not withdrawing the previous record: the "
 			      "current one is not on every server");
 		return false;
 	}
@@ -504,7 +456,7 @@ static bool rule_retire(struct ctx *c, struct action *a)
 	}
 	if (c->o->probe != PROBED_ALL ||
 		!spki_eq(&c->o->probe_expected, &cur->spki)) {
-		note(c, true, "not withdrawing the previous record: %s",
+		note(c, NOTE_HOLD, "not withdrawing the previous record: %s",
 			c->o->probe_why);
 		c->outage = c->outage || c->o->probe == PROBED_OUTAGE;
 		return false;
@@ -530,16 +482,16 @@ static bool rule_forget(struct ctx *c, struct action *a)
 		if (k->role != KEY_RETIRED)
 			continue;
 		due = forget_ms(c->s, k);
-		if (c->o->claimed_elsewhere & bit(c, k))
+		if (c->o->claimed_elsewhere & key_bit(c, k))
 			due = 0;
 		if (due < 0) {
-			note(c, false, "a withdrawn record is still served by "
+			note(c, NOTE_WAIT, "a withdrawn record is still served by "
 				       "some server");
 			continue;
 		}
 		if (due > c->now) {
 			wake_at(c, due);
-			note(c, false, "a withdrawn record may still be in "
+			note(c, NOTE_WAIT, "a withdrawn record may still be in "
 				       "caches; its key is kept until then");
 			continue;
 		}
@@ -548,192 +500,6 @@ static bool rule_forget(struct ctx *c, struct action *a)
 		return true;
 	}
 	return false;
-}
-
-/* ---- issuing ahead of certbot ---- */
-
-/* Remaining life at which we issue, and at which we stop waiting for the next
- * key: both before certbot's own point, so that it stays quiet. */
-static void issue_points(const struct ctx *c, const struct state_gen *live,
-	int64_t *ret_due, int64_t *ret_short)
-{
-	int64_t life = live->not_after_s - live->not_before_s;
-	int64_t due = is_short(live) ? life * 55 / 100 : life * 40 / 100;
-	int64_t shrt = is_short(live) ? life * 52 / 100 : life * 36 / 100;
-	int64_t own = c->o->certbot_renews_s;
-
-	if (own + life * 7 / 100 > due) {
-		due = own + life * 7 / 100;
-		shrt = own + life * 3 / 100;
-	}
-	if (due > life * 9 / 10)
-		due = life * 9 / 10;
-	if (shrt > due)
-		shrt = due;
-	*ret_due = due;
-	*ret_short = shrt;
-}
-
-static unsigned issues_this_week(const struct ctx *c)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < 8; i++)
-		if (c->s->issued_ms[i] != 0 &&
-			c->s->issued_ms[i] > c->now - 7 * DAY_S * SECOND)
-			n++;
-	return n;
-}
-
-static bool issue_possible(struct ctx *c)
-{
-	if (!c->o->can_issue) {
-		note(c, false, "certbot or its renewal configuration is not "
-			       "there: renewals come by certbot's hook only");
-		return false;
-	}
-	if (c->s->issue_retry_ms > c->now && !c->o->renew_asked) {
-		wake_at(c, c->s->issue_retry_ms);
-		note(c, true, "issuing failed: %s", c->s->issue_why);
-		return false;
-	}
-	if (issues_this_week(c) >= ISSUES_PER_WEEK && !c->o->renew_asked) {
-		wake_at(c, c->now + DAY_S * SECOND);
-		note(c, true, "%d certificates were asked for within a week: "
-			      "not asking for more (CA rate limits)",
-			ISSUES_PER_WEEK);
-		return false;
-	}
-	return true;
-}
-
-/* A certificate that waits to go live comes before a new one. */
-static bool any_pending(struct ctx *c)
-{
-	for (size_t i = 0; i < c->s->n_keys; i++)
-		if (pending_gen(c, &c->s->key[i]) != NULL)
-			return true;
-	return false;
-}
-
-static bool rule_issue(struct ctx *c, struct action *a)
-{
-	const struct state_gen *live =
-		state_gen_find(c->s, c->s->live_gen);
-	const struct state_key *cur = state_key_role(c->s, KEY_CURRENT);
-	const struct state_key *next = state_key_role(c->s, KEY_NEXT);
-	int64_t due, shrt, left, age;
-	bool old, by_life, ready;
-	struct ready_why why;
-
-	if (!c->p->issue_csr || live == NULL || any_pending(c))
-		return false;
-	issue_points(c, live, &due, &shrt);
-	left = live->not_after_s - c->o->wall_s;
-	age = (c->now - cur->created_ms) / SECOND;
-	old = c->p->key_max_age > 0 && age >= c->p->key_max_age;
-	by_life = left <= due;
-	if (!by_life && !old && !c->o->renew_asked) {
-		wake_at(c, c->now + (left - due) * SECOND);
-		if (c->p->key_max_age > 0)
-			wake_at(c, c->now + (c->p->key_max_age - age) * SECOND);
-		return false;
-	}
-	if (!issue_possible(c))
-		return false;
-	ready = next != NULL &&
-		ready_now(c->s, c->o, c->p, next, c->now, &why);
-	if (!ready && !(by_life && left <= shrt)) {
-		if (next != NULL) {
-			if (why.ready_ms > c->now)
-				wake_at(c, why.ready_ms);
-			note(c, why.blocked,
-				"a renewal waits for the next key: %s",
-				why.text);
-		}
-		return false;
-	}
-	*a = act(ACT_ISSUE, "%s",
-		ready ? "renewal on the next key, which is ready"
-		      : "renewal on the current key: the next one is not "
-			"ready and time runs short");
-	a->spki = ready ? next->spki : cur->spki;
-	return true;
-}
-
-/* ---- nothing to do: how long, and is that as it should be ---- */
-
-/* Is what we believe to be live really served? Once per poll_max. */
-static bool rule_watch(struct ctx *c, struct action *a)
-{
-	const struct state_key *cur = state_key_role(c->s, KEY_CURRENT);
-	bool published = false;
-
-	for (size_t i = 0; i < c->s->n_owners; i++)
-		if (c->s->owner[i].publish_ms != 0)
-			published = true;
-	if (!published)
-		return false;
-	if (c->o->probe == PROBED_NOT) {
-		if (c->now - c->s->verified_ms < c->p->poll_max * SECOND)
-			return false;
-		*a = act(ACT_PROBE, "do the endpoints serve what is live?");
-		a->spki = cur->spki;
-		return true;
-	}
-	if (c->o->probe != PROBED_ALL) {
-		note(c, true, "%s", c->o->probe_why);
-		c->outage = c->o->probe == PROBED_OUTAGE;
-	}
-	return false;
-}
-
-/* While a record is on its way: a quarter of the TTL, at least every
- * poll_max. */
-static void poll_while_waiting(struct ctx *c)
-{
-	int64_t poll = c->p->poll_max * SECOND;
-
-	for (size_t i = 0; i < c->s->n_owners; i++) {
-		int64_t q = (int64_t)ttl_history_max_at(
-				    &c->s->owner[i].served, c->now) *
-			SECOND / 4;
-
-		if (q < SECOND)
-			q = SECOND;
-		if (q < poll)
-			poll = q;
-	}
-	for (size_t i = 0; i < c->s->n_keys; i++) {
-		const struct state_key *k = &c->s->key[i];
-		int64_t at = plan_ready_ms(c->s, k, c->p);
-
-		if (k->role == KEY_RETIRED)
-			continue;
-		if (at < 0 || at > c->now)
-			wake_at(c, c->now + poll);
-		if (at > c->now)
-			wake_at(c, at);
-	}
-}
-
-static struct action rule_rest(struct ctx *c)
-{
-	struct action a;
-	char who[400], why[400];
-
-	for (size_t i = 0; c->o->swept && i < c->s->n_owners; i++)
-		if (!owner_all_answered(&c->o->owner[i], who, why))
-			note(c, true, "%s: %s %s", c->s->owner[i].owner, who,
-				why);
-	poll_while_waiting(c);
-	a = act(c->held ? ACT_HOLD : ACT_WAIT, "%s",
-		c->note[0] ? c->note : "all is as it should be");
-	a.alert = c->held;
-	a.outage = c->outage;
-	a.temporary = c->held && c->temporary;
-	a.until_ms = c->wake > c->now ? c->wake : c->now + SECOND;
-	return a;
 }
 
 /* The law, asserted: an action that breaks it becomes a HOLD. */

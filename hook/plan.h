@@ -26,7 +26,7 @@ struct obs_answer {
 	uint32_t ttl;	  /* GOOD: of the RRset, or negative TTL */
 	bool have_serial;
 	uint32_t serial;
-	int64_t rrsig_expiration_s;
+	int64_t rrsig_inception_s, rrsig_expiration_s; /* 0: unsigned */
 	/* GOOD: bit i is set when the record of state.key[i] is in the answer
 	 */
 	uint32_t has;
@@ -39,6 +39,7 @@ struct obs_owner {
 	enum obs_security security; /* zone and look-up together, the worst */
 	char why[256];
 	uint32_t validated_has; /* like has, from the validating look-up */
+	bool shared; /* another lineage's current key is published here */
 	uint32_t agility_bad; /* bit i: a foreign record would hide key i */
 	const struct obs_answer *answer;
 	size_t n;
@@ -72,6 +73,7 @@ struct observation {
 	char probe_why[400];
 	struct obs_lineage lineage;
 	int64_t wall_s;
+	int64_t wall_ms;
 	/* bit i: another lineage still needs the record of state.key[i] */
 	uint32_t claimed_elsewhere;
 	bool clock_doubt;

@@ -65,6 +65,16 @@ static bool gap_breaks_run(struct owner_state *os, const struct obs_owner *oo,
 	return back && os->swept_ms != 0 && now_ms - os->swept_ms > limit;
 }
 
+/* What was served at the sweep before this one may have been served until this
+ * one: between two sweeps nobody looked. */
+static void served_until_now(
+	struct ttl_history *h, int64_t last_sweep_ms, int64_t now_ms)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (h->e[i].last_ms == last_sweep_ms)
+			h->e[i].last_ms = now_ms;
+}
+
 static void merge(
 	struct ttl_history *to, const struct ttl_history *from)
 {
@@ -152,7 +162,7 @@ static void observe_owner(struct lineage_state *s, const struct obs_owner *oo,
 		/* Adoption: what was served before is not known. */
 		os->first_ms = now_ms;
 		ttl_history_add(&os->served, (uint32_t)p->assumed_prior_ttl,
-			now_ms);
+			now_ms - 1);
 	}
 	ttl = doubt_ttl(os, p, now_ms);
 	for (size_t j = 0; j < s->n_keys; j++) {
@@ -160,13 +170,15 @@ static void observe_owner(struct lineage_state *s, const struct obs_owner *oo,
 		struct key_at *at = &k->at[i];
 		struct seen v = see(oo, j);
 
+		if (at->rec == REC_HIDDEN && k->role != KEY_RETIRED)
+			/* Never seen here: all earlier versions lack it. */
+			merge(&at->bad, &os->served);
+		if (at->since_ms == 0 && at->gone_ms == 0)
+			served_until_now(&at->bad, os->swept_ms, now_ms);
 		if (k->role == KEY_RETIRED) {
 			observe_retired(at, oo, j, v, now_ms, ttl);
 			continue;
 		}
-		/* Never seen here before: all earlier versions lack it. */
-		if (at->rec == REC_HIDDEN)
-			merge(&at->bad, &os->served);
 		observe_wanted(
 			at, oo, j, v, p, now_ms, ttl, restart);
 		if (v.lacking || !v.present)
@@ -194,15 +206,20 @@ void plan_observe(struct lineage_state *s, const struct observation *o,
 void plan_doubt(
 	struct lineage_state *s, const struct policy *p, int64_t now_ms)
 {
-	for (size_t j = 0; j < s->n_keys; j++) {
-		for (size_t i = 0; i < s->n_owners; i++) {
+	for (size_t i = 0; i < s->n_owners; i++) {
+		uint32_t ttl = doubt_ttl(&s->owner[i], p, now_ms);
+
+		/* As if swept now, with a doubtful answer: the next sweep takes
+		 * that version to have been served until then. */
+		if (s->owner[i].swept_ms != 0)
+			s->owner[i].swept_ms = now_ms;
+		for (size_t j = 0; j < s->n_keys; j++) {
 			struct key_at *at = &s->key[j].at[i];
 
 			at->since_ms = at->gone_ms = 0;
 			if (at->rec == REC_OMNIPRESENT)
 				at->rec = REC_RUMOURED;
-			ttl_history_add(&at->bad,
-				doubt_ttl(&s->owner[i], p, now_ms), now_ms);
+			ttl_history_add(&at->bad, ttl, now_ms);
 		}
 	}
 }

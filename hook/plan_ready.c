@@ -55,6 +55,14 @@ bool owner_all_answered(const struct obs_owner *oo, char *who, char *why)
 	return false;
 }
 
+bool owner_is_published(const struct lineage_state *s, size_t owner)
+{
+	const struct state_key *cur = state_key_role(s, KEY_CURRENT);
+
+	return s->owner[owner].publish_ms != 0 ||
+		(cur != NULL && cur->at[owner].rec != REC_HIDDEN);
+}
+
 static bool owner_serves(const struct obs_owner *oo, size_t key)
 {
 	if (!owner_all_answered(oo, NULL, NULL))
@@ -137,13 +145,44 @@ static const char *lacking_server(const struct obs_owner *oo, size_t key)
 	return "";
 }
 
+int64_t rrsig_left_s(const struct obs_owner *oo, int64_t wall_s,
+	int64_t *ret_validity, const char **ret_server)
+{
+	int64_t min = INT64_MAX;
+
+	for (size_t i = 0; i < oo->n; i++) {
+		const struct obs_answer *a = &oo->answer[i];
+
+		if (a->verdict != OBS_GOOD || a->rrsig_expiration_s == 0 ||
+			a->rrsig_expiration_s - wall_s >= min)
+			continue;
+		min = a->rrsig_expiration_s - wall_s;
+		*ret_validity = a->rrsig_expiration_s - a->rrsig_inception_s;
+		*ret_server = a->server;
+	}
+	return min;
+}
+
+/* A zone about to go bogus is no place for a switch: an hour, or a tenth of
+ * the validity where that is less. */
+static bool signatures_last(const struct obs_owner *oo, int64_t wall_s,
+	const char **ret_server)
+{
+	int64_t validity = 0;
+	int64_t left = rrsig_left_s(oo, wall_s, &validity, ret_server);
+
+	return left > (validity / 10 < 3600 ? validity / 10 : 3600);
+}
+
 static bool ready_at_this_owner(const struct lineage_state *s,
 	const struct obs_owner *oo, const struct policy *p, size_t key,
-	size_t i, int64_t now_ms, struct ready_why *w)
+	size_t i, int64_t now_ms, int64_t wall_ms, struct ready_why *w)
 {
 	const char *name = s->owner[i].owner;
 	bool insecure_ok = oo->security == OBS_INSECURE && p->proceed_insecure;
 	char who[400], why[400];
+	const char *server = "";
+	char when[CLOCK_TEXT_MAX];
 	int64_t at;
 
 	if (oo->security != OBS_SECURE && !insecure_ok)
@@ -159,6 +198,11 @@ static bool ready_at_this_owner(const struct lineage_state *s,
 			"%s: a foreign record with a stronger digest would "
 			"hide this key (RFC 7671 section 9)",
 			name);
+	if (!signatures_last(oo, wall_ms / 1000, &server))
+		return not_ready(w, true, -1,
+			"%s: the signature at server %s is about to expire; "
+			"sign the zone anew",
+			name, server);
 	at = ready_at_owner(&s->key[key].at[i], p);
 	if (at < 0)
 		return not_ready(w, false, -1,
@@ -167,8 +211,8 @@ static bool ready_at_this_owner(const struct lineage_state *s,
 	if (at > now_ms)
 		return not_ready(w, false, at,
 			"%s: every server has the record; caches may lack it "
-			"for %lld s more",
-			name, (long long)((at - now_ms + 999) / 1000));
+			"until %s",
+			name, clock_utc(at - now_ms + wall_ms + 999, when));
 	if (!insecure_ok && (oo->validated_has >> key & 1) == 0)
 		return not_ready(w, false, -1,
 			"%s: the validating look-up does not show the record",
@@ -190,7 +234,7 @@ bool ready_now(const struct lineage_state *s, const struct observation *o,
 		return not_ready(ret, true, -1, "its key is not at hand");
 	for (size_t i = 0; i < s->n_owners; i++) {
 		if (ready_at_this_owner(
-			    s, &o->owner[i], p, key, i, now_ms, &w))
+			    s, &o->owner[i], p, key, i, now_ms, o->wall_ms, &w))
 			continue;
 		/* Blocked beats unknown beats the latest known instant. */
 		if (w.blocked || w.ready_ms < 0) {

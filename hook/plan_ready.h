@@ -22,6 +22,14 @@ bool ready_now(const struct lineage_state *s, const struct observation *o,
  * false, who and why (400 each, may be NULL) name the first that did not. */
 bool owner_all_answered(const struct obs_owner *oo, char *who, char *why);
 
+/* Seconds until the first RRSIG among good answers expires, INT64_MAX when
+ * none is signed; its validity and server (borrowed). */
+int64_t rrsig_left_s(const struct obs_owner *oo, int64_t wall_s,
+	int64_t *ret_validity, const char **ret_server);
+
+/* The current key's record is, or was put, at this owner name. */
+bool owner_is_published(const struct lineage_state *s, size_t owner);
+
 /* At every owner name, right now, all servers answered with this key's record.
  */
 bool served_everywhere(const struct lineage_state *s,

@@ -8,6 +8,7 @@
 #include "hook/base/auto.h"
 #include "hook/base/log.h"
 #include "hook/base/proc.h"
+#include "hook/plan_ready.h"
 #include "hook/sense.h"
 
 #include <poll.h>
@@ -144,8 +145,13 @@ static enum status roll_back(struct session *s, unsigned gen, unsigned to_gen,
 	bool good = false, stale = false;
 	struct err trouble = ERR_INIT, unsaved = ERR_INIT;
 	int64_t now = s->st.clock.trusted_ms;
+	char reason[STATE_WHY_MAX];
 	enum status st, saved;
 
+	/* why may be what the next probe overwrites */
+	(void)snprintf(reason, sizeof(reason), "%s", why);
+	/* asked for once, not until it works */
+	s->obs.retry_asked = false;
 	s->st.intent = (struct intent){
 		.kind = INTENT_ROLL_BACK,
 		.gen = gen,
@@ -153,7 +159,7 @@ static enum status roll_back(struct session *s, unsigned gen, unsigned to_gen,
 		.since_ms = now,
 	};
 	if (blame)
-		note_rolled_back(s, state_gen_find(&s->st, gen), why, now);
+		note_rolled_back(s, state_gen_find(&s->st, gen), reason, now);
 	/* Not saved (disk full?): go back all the same. The promotion's intent
 	 * is on disk, so the next run looks again. */
 	saved = session_commit(s, &unsaved);
@@ -182,7 +188,7 @@ static enum status roll_back(struct session *s, unsigned gen, unsigned to_gen,
 	st = session_commit(s, err);
 	if (st != ST_OK)
 		return st;
-	session_event(s, "rolled-back", NULL, gen, why);
+	session_event(s, "rolled-back", NULL, gen, reason);
 	return ST_OK;
 }
 
@@ -251,7 +257,7 @@ static enum status promoted(struct session *s, const struct state_gen *g,
 static bool is_adopted(const struct session *s)
 {
 	for (size_t i = 0; i < s->st.n_owners; i++)
-		if (s->st.owner[i].publish_ms != 0)
+		if (owner_is_published(&s->st, i))
 			return true;
 	return false;
 }

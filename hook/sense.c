@@ -147,16 +147,6 @@ static enum status add_claim(struct session *s, const struct state_key *k,
 	return ST_OK;
 }
 
-static bool shares_owner(const struct cfg_lineage *a,
-	const struct cfg_lineage *b)
-{
-	for (size_t i = 0; i < a->n_owners; i++)
-		for (size_t j = 0; j < b->n_owners; j++)
-			if (strcmp(a->owner[i], b->owner[j]) == 0)
-				return true;
-	return false;
-}
-
 static enum status claims_of(struct session *s, const struct lineage_state *o,
 	struct err *err)
 {
@@ -177,30 +167,114 @@ static enum status claims_of(struct session *s, const struct lineage_state *o,
 	return ST_OK;
 }
 
+static int cmp_owner_ref(const void *a, const void *b)
+{
+	const struct owner_ref *x = a, *y = b;
+	int c = strcmp(x->owner, y->owner);
+
+	return c != 0 ? c : (x->cl > y->cl) - (x->cl < y->cl);
+}
+
+/* Which lineages list a name: sorted once, so that the cost of a lineage does
+ * not grow with the number of lineages. */
+static enum status build_index(struct engine *e, struct err *err)
+{
+	const struct config *cfg = e->cfg;
+	size_t n = 0;
+
+	if (e->owner_ref != NULL)
+		return ST_OK;
+	for (size_t i = 0; i < cfg->n_lineages; i++)
+		n += cfg->lineage[i].n_owners;
+	e->owner_ref = calloc(n + 1, sizeof(*e->owner_ref));
+	if (e->owner_ref == NULL)
+		return err_set(err, ST_NOMEM, "out of memory");
+	for (size_t i = 0; i < cfg->n_lineages; i++)
+		for (size_t j = 0; j < cfg->lineage[i].n_owners; j++)
+			e->owner_ref[e->n_owner_refs++] = (struct owner_ref){
+				cfg->lineage[i].owner[j], &cfg->lineage[i]
+			};
+	qsort(e->owner_ref, n, sizeof(*e->owner_ref), cmp_owner_ref);
+	return ST_OK;
+}
+
+static enum status claims_by(
+	struct session *s, const struct cfg_lineage *o, struct err *err)
+{
+	struct lineage_state other;
+	enum status st = store_peek(s->e->store, o->name, &other, err);
+
+	if (st == ST_NOTFOUND)
+		return ST_OK;
+	if (st != ST_OK)
+		return err_context(err, "%s: shares names with us", o->name);
+	st = claims_of(s, &other, err);
+	state_release(&other);
+	return st;
+}
+
+static size_t first_ref(const struct engine *e, const char *owner)
+{
+	size_t lo = 0, hi = e->n_owner_refs;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (strcmp(e->owner_ref[mid].owner, owner) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static bool asked_before(const struct cfg_lineage *const *list, size_t n,
+	const struct cfg_lineage *cl)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i] == cl)
+			return true;
+	return false;
+}
+
+#define SHARERS_MAX 64
+
 /* A record that another lineage still needs is not ours to withdraw. */
 static enum status sense_claims(struct session *s, struct err *err)
 {
-	const struct config *cfg = s->e->cfg;
+	const struct cfg_lineage *seen[SHARERS_MAX] = { s->cl };
+	struct engine *e = s->e;
+	size_t n = 1;
+	enum status st = build_index(e, err);
 
-	for (size_t i = 0; i < cfg->n_lineages; i++) {
-		const struct cfg_lineage *o = &cfg->lineage[i];
-		struct lineage_state other;
-		enum status st;
+	for (size_t i = 0; st == ST_OK && i < s->st.n_owners; i++) {
+		const char *owner = s->st.owner[i].owner;
 
-		if (o == s->cl || !shares_owner(s->cl, o))
-			continue;
-		st = store_peek(s->e->store, o->name, &other, err);
-		if (st == ST_NOTFOUND)
-			continue;
-		if (st != ST_OK)
-			return err_context(err, "%s: shares names with us",
-				o->name);
-		st = claims_of(s, &other, err);
-		state_release(&other);
-		if (st != ST_OK)
-			return st;
+		for (size_t r = first_ref(e, owner);
+			st == ST_OK && r < e->n_owner_refs &&
+			strcmp(e->owner_ref[r].owner, owner) == 0;
+			r++) {
+			const struct cfg_lineage *cl = e->owner_ref[r].cl;
+
+			if (asked_before(seen, n, cl))
+				continue;
+			if (n == SHARERS_MAX)
+				return err_set(err, ST_REFUSED,
+					"%s: more than %d lineages list it",
+					owner, SHARERS_MAX);
+			seen[n++] = cl;
+			st = claims_by(s, cl, err);
+		}
 	}
-	for (size_t i = 0; i < s->n_claims; i++) {
+	for (size_t i = 0; st == ST_OK && i < s->n_claims; i++) {
+		size_t at = s->claim[i].owner;
+
+		if (s->claim[i].role == KEY_CURRENT &&
+			tlsa_rrset_has_spki(
+				&s->validated[at], &s->claim[i].spki))
+			s->owner[at].shared = true;
+	}
+	for (size_t i = 0; st == ST_OK && i < s->n_claims; i++) {
 		struct state_key *k =
 			state_key_find(&s->st, &s->claim[i].spki);
 
@@ -208,7 +282,7 @@ static enum status sense_claims(struct session *s, struct err *err)
 			s->obs.claimed_elsewhere |= UINT32_C(1)
 				<< (k - s->st.key);
 	}
-	return ST_OK;
+	return st;
 }
 
 /* ---- the sweep ---- */
@@ -295,6 +369,25 @@ static bool hidden_by_digest(struct session *s, const struct state_key *k,
 	return !ok;
 }
 
+/* By the operator's order; said each time it makes a difference. */
+static void ignore(struct session *s, struct obs_answer *a)
+{
+	bool matters = a->verdict == OBS_UNKNOWN;
+
+	for (size_t k = 0; k < s->st.n_keys; k++)
+		if (s->st.key[k].role != KEY_RETIRED &&
+			(a->has >> k & 1) == 0)
+			matters = true;
+	if (matters)
+		log_event(LOG_WARN_L, "ignored-server",
+			"lineage=%s server=%s why=%s",
+			log_quote(s->cl->name), log_quote(a->server),
+			log_quote(a->verdict == OBS_UNKNOWN
+					? a->why
+					: "it lacks a record"));
+	a->verdict = OBS_IGNORED;
+}
+
 static void convert_answer(struct session *s, const struct auth_server *sv,
 	const struct sweep_answer *in, struct obs_answer *out,
 	uint32_t *agility_bad)
@@ -305,26 +398,18 @@ static void convert_answer(struct session *s, const struct auth_server *sv,
 	out->ttl = in->verdict == SWEEP_FOUND ? in->rrset.ttl : in->neg_ttl;
 	out->have_serial = in->have_serial;
 	out->serial = in->serial;
+	out->rrsig_inception_s = in->rrsig_inception;
 	out->rrsig_expiration_s = in->rrsig_expiration;
 	(void)snprintf(out->why, sizeof(out->why), "%s%s%s",
 		in->verdict == SWEEP_UNKNOWN ? sweep_reason_name(in->reason)
 					     : "",
 		in->why[0] ? ": " : "", in->why);
-	if (in_list(s->cl->ignore_servers, sv->name,
-		    sv->has_addr ? sv->addr.text : "")) {
-		out->verdict = OBS_IGNORED;
-		if (in->verdict == SWEEP_UNKNOWN)
-			log_event(LOG_WARN_L, "ignored-server",
-				"lineage=%s server=%s why=%s",
-				log_quote(s->cl->name), log_quote(out->server),
-				log_quote(out->why));
-	} else if (in->verdict == SWEEP_FOUND || in->verdict == SWEEP_ABSENT) {
+	if (in->verdict == SWEEP_FOUND || in->verdict == SWEEP_ABSENT)
 		out->verdict = OBS_GOOD;
-	} else {
+	else
 		out->verdict = in->verdict == SWEEP_UNTESTABLE
 			? OBS_UNTESTABLE
 			: OBS_UNKNOWN;
-	}
 	for (size_t k = 0; k < s->st.n_keys; k++) {
 		const struct state_key *key = &s->st.key[k];
 
@@ -335,6 +420,9 @@ static void convert_answer(struct session *s, const struct auth_server *sv,
 		if (hidden_by_digest(s, key, &in->rrset))
 			*agility_bad |= UINT32_C(1) << k;
 	}
+	if (in_list(s->cl->ignore_servers, sv->name,
+		    sv->has_addr ? sv->addr.text : ""))
+		ignore(s, out);
 }
 
 static enum obs_security worst(
@@ -417,8 +505,13 @@ static enum status distribute(struct session *s, const struct names *names,
 	st = session_alloc(s, total, err);
 	for (size_t i = 0; st == ST_OK && i < s->st.n_owners; i++) {
 		size_t at = name_index(names, s->st.owner[i].owner);
+		static const struct zone_auth no_zone = {
+			.security = DNS_FAILED
+		};
 		const struct owner_auth *oa = &a->owner[at];
-		const struct zone_auth *z = &a->zone[oa->zone];
+		const struct zone_auth *z = oa->zone < a->n_zones
+			? &a->zone[oa->zone]
+			: &no_zone;
 		struct obs_owner *oo = &s->owner[i];
 
 		memcpy(s->final[i], oa->final, sizeof(s->final[i]));

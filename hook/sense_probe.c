@@ -212,7 +212,7 @@ static bool is_claimed(const struct session *s, const struct spki *spki)
 {
 	for (size_t i = 0; i < s->n_claims; i++)
 		if (spki_eq(&s->claim[i].spki, spki) &&
-			s->claim[i].role == KEY_CURRENT)
+			s->claim[i].role != KEY_RETIRED)
 			return true;
 	return false;
 }
@@ -250,9 +250,12 @@ static void judge_served(struct session *s, const struct probe_set *ps,
 			"published record: senders with DANE defer their mail",
 			at, hex);
 	else if (is_ours(s, &j->spki) || !is_claimed(s, &j->spki))
-		mismatch(s, false, "%s serves %skey %.16s...", at,
+		mismatch(s, false,
+			"%s serves %skey %.16s...: does it read live/%s/, and "
+			"did it reload?",
+			at,
 			is_ours(s, &j->spki) ? "another of our keys, " : "",
-			hex);
+			hex, s->cl->name);
 }
 
 static bool same_addr(const struct probe_job *a, const struct probe_job *b)
@@ -327,7 +330,7 @@ static void judge_all(struct session *s, struct probe_set *ps,
 		judge(s, ps, i, expect, not_after_s, stale);
 	for (size_t i = 0; i + 1 < ps->n; i += 2) {
 		const struct probe_job *a = &ps->job[i], *b = a + 1;
-		char at[400];
+		char at[400], hex[SPKI_HEX];
 
 		if (a->result != PROBE_SERVED && b->result != PROBE_SERVED)
 			continue;
@@ -335,8 +338,11 @@ static void judge_all(struct session *s, struct probe_set *ps,
 			(b->result == PROBE_SERVED &&
 				spki_eq(&b->spki, expect)))
 			continue;
-		mismatch(s, false, "%s does not serve the expected key",
-			where(a, at, sizeof(at)));
+		mismatch(s, false,
+			"%s does not serve key %.16s...: does it read "
+			"live/%s/, and did it reload?",
+			where(a, at, sizeof(at)), spki_hex(expect, hex),
+			s->cl->name);
 	}
 	if (ps->n == 0 || (s->obs.probe == PROBED_NOT &&
 				  !someone_serves(ps, expect)))

@@ -28,6 +28,7 @@ enum status session_clock(struct session *s, int64_t *ret_now, struct err *err)
 			"lineage=%s why=%s action=%s", log_quote(s->cl->name),
 			log_quote(why), log_quote("every wait starts anew"));
 	}
+	s->obs.wall_ms = r.wall_ms;
 	s->obs.wall_s = r.wall_ms / 1000;
 	*ret_now = s->st.clock.trusted_ms;
 	return ST_OK;

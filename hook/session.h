@@ -17,6 +17,11 @@ enum engine_mode {
 	MODE_RUN
 };
 
+struct owner_ref {
+	const char *owner;
+	const struct cfg_lineage *cl;
+};
+
 /* What the whole pass shares. */
 struct engine {
 	const struct config *cfg;
@@ -25,6 +30,8 @@ struct engine {
 	bool renew_asked, retry_asked;
 	bool again; /* not the first pass of this process */
 	struct resolver *resolver; /* of the last sweep; NULL before */
+	struct owner_ref *owner_ref; /* sorted; of all lineages; owned */
+	size_t n_owner_refs;
 	int64_t certbot_major; /* 0 unknown, -1 there is none */
 	int64_t deadline_mono_ms; /* hook: no new action after; 0 none */
 };

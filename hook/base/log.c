@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool show_debug;
+static enum log_level shown = LOG_INFO_L;
 static bool under_journal;
 
 static const struct {
@@ -19,9 +19,9 @@ static const struct {
 	[LOG_DEBUG_L] = { "debug", 7 },
 };
 
-void log_init(bool verbose)
+void log_init(enum log_level least)
 {
-	show_debug = verbose;
+	shown = least;
 	under_journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
@@ -30,7 +30,7 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 	char line[4096];
 	va_list ap;
 
-	if (level == LOG_DEBUG_L && !show_debug)
+	if (level > shown)
 		return;
 	va_start(ap, fmt);
 	(void)vsnprintf(line, sizeof(line), fmt, ap);

@@ -11,8 +11,8 @@
 
 enum log_level { LOG_ALERT_L, LOG_WARN_L, LOG_INFO_L, LOG_DEBUG_L };
 
-/* verbose: show debug lines too. */
-void log_init(bool verbose);
+/* The least urgent level that is shown; LOG_INFO_L without a call. */
+void log_init(enum log_level least);
 
 /* log_event(LOG_INFO_L, "promote", "lineage=%s key=%s", ...) prints
  * "info event=promote lineage=... key=...". A value that may hold spaces or
@@ -20,8 +20,8 @@ void log_init(bool verbose);
 void log_event(enum log_level level, const char *event, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Returns text as "..." with quotes, backslashes and control characters
- * escaped, in one of eight rotating static buffers: use it as an argument of
+/* Returns text as "..." with quotes and backslashes escaped (log_event turns
+ * control characters into '?'), in one of eight rotating static buffers: use it as an argument of
  * log_event only. Not thread-safe. */
 const char *log_quote(const char *text);
 

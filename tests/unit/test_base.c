@@ -146,14 +146,14 @@ static void test_log(void **state)
 
 	(void)state;
 	(void)unsetenv("JOURNAL_STREAM");
-	log_init(false);
+	log_init(LOG_INFO_L);
 	log_into(text, sizeof(text), LOG_INFO_L, "a \"b\" \\c\nalert x");
 	assert_string_equal(
 		text, "info event=try value=\"a \\\"b\\\" \\\\c?alert x\"\n");
 	log_into(text, sizeof(text), LOG_DEBUG_L, "x");
 	assert_string_equal(text, "");
 	(void)setenv("JOURNAL_STREAM", "1:2", 1);
-	log_init(true);
+	log_init(LOG_DEBUG_L);
 	log_into(text, sizeof(text), LOG_DEBUG_L, "x\xff");
 	assert_string_equal(text, "<7>debug event=try value=\"x?\"\n");
 	log_into(text, sizeof(text), LOG_ALERT_L, "x");

@@ -13,6 +13,10 @@ check "the primary has the record" poll 5 has_tlsa 10.53.0.3 "$MX" "$new"
 check "the frozen secondary has not" lacks_tlsa 10.53.0.4 "$MX" "$new"
 check "no switch while it is frozen" no_switch $((8 * LAB_TTL)) "$MX"
 check "the message names it" says 'ns2.example.test. 10.53.0.4'
+timeout -s INT 4 script -qec "$DANELAW -c $CONF run --wait $MX" /dev/null \
+	>"$W/last" 2>&1
+check "run --wait on a terminal shows the servers that agree" \
+	says 'servers [0-9]+/5 .*waiting for ns2.example.test. 10.53.0.4'
 tree thaw knot
 poll 20 has_tlsa 10.53.0.4 "$MX" "$new"
 thawed=$(date +%s.%N)
