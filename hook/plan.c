@@ -148,7 +148,14 @@ static bool rule_take(struct ctx *c, struct action *a)
 	const struct obs_lineage *l = &c->o->lineage;
 	const struct state_key *cur = state_key_role(c->s, KEY_CURRENT);
 
-	if (l->present && l->readable && l->fresh) {
+	if (l->present && l->readable && l->fresh &&
+		state_key_find(c->s, &l->spki) == NULL &&
+		c->s->n_keys >= STATE_KEYS_MAX) {
+		note(c, NOTE_HOLD,
+			"certbot has a new key, but %u keys are still in use: "
+			"it is taken in when one of them is forgotten",
+			(unsigned)c->s->n_keys);
+	} else if (l->present && l->readable && l->fresh) {
 		*a = act(ACT_TAKE, "certbot has a certificate that is not "
 				   "taken in yet");
 		a->spki = l->spki;
@@ -272,28 +279,51 @@ static bool owner_writable(struct ctx *c, size_t i)
 	return true;
 }
 
-static int64_t publish_backoff(const struct ctx *c, unsigned tries)
+/* Growing, up to poll_max; what is being served is urgent: a minute. */
+static int64_t publish_backoff(
+	const struct ctx *c, unsigned tries, bool urgent)
 {
+	int64_t max = c->p->poll_max;
 	int64_t s = 5;
 
-	while (tries-- > 1 && s < c->p->poll_max)
+	if (urgent && max > 60)
+		max = 60;
+	while (tries-- > 1 && s < max)
 		s *= 2;
-	return (s < c->p->poll_max ? s : c->p->poll_max) * SECOND;
+	return (s < max ? s : max) * SECOND;
 }
 
-/* The endpoints must serve what a first record at a name promises. */
-static bool probe_first(
-	struct ctx *c, const struct state_key *cur, struct action *a)
+/* No record of ours is there, so nothing is promised yet. Where another lineage
+ * is published already, DANE is in force: one record more breaks nothing, and
+ * must come before its key. */
+static bool is_first(const struct ctx *c, size_t owner)
 {
-	if (c->o->probe == PROBED_ALL &&
-		spki_eq(&c->o->probe_expected, &cur->spki))
+	if (c->o->owner[owner].shared)
 		return false;
-	if (c->o->probe == PROBED_NOT) {
-		*a = act(ACT_PROBE, "a first record may only be published when "
-				    "every endpoint already serves its key");
-		a->spki = cur->spki;
+	if (c->s->owner[owner].publish_ms == 0)
 		return true;
-	}
+	for (size_t j = 0; j < c->s->n_keys; j++)
+		if (c->s->key[j].at[owner].rec != REC_HIDDEN)
+			return false;
+	return true;
+}
+
+static bool probed_all(const struct ctx *c, const struct state_key *cur)
+{
+	return c->o->probe == PROBED_ALL &&
+		spki_eq(&c->o->probe_expected, &cur->spki);
+}
+
+static bool ask_for_probe(const struct state_key *cur, struct action *a)
+{
+	*a = act(ACT_PROBE, "a first record may only be published when every "
+			    "endpoint already serves its key");
+	a->spki = cur->spki;
+	return true;
+}
+
+static bool refuse_first(struct ctx *c, struct action *a)
+{
 	*a = act(ACT_HOLD,
 		"no record is published yet, because the endpoints do not all "
 		"serve the current key: %s; point the mail software at "
@@ -321,11 +351,10 @@ static bool rule_publish(struct ctx *c, struct action *a)
 		owner_diff(c, i, &add, &del);
 		if (!add && !del)
 			continue;
-		/* The record of the key that is being served is urgent. */
 		due = os->publish_tries == 0 ? 0
 			: os->publish_ms +
-				publish_backoff(c, add & key_bit(c, cur)
-						? 1 : os->publish_tries);
+				publish_backoff(c, os->publish_tries,
+					(add & key_bit(c, cur)) != 0);
 		if (due > c->now) {
 			wake_at(c, due);
 			if (c->s->publish_why[0] != '\0')
@@ -336,18 +365,25 @@ static bool rule_publish(struct ctx *c, struct action *a)
 					c->s->publish_why);
 			continue;
 		}
-		/* Where another lineage is published already, DANE is in force:
-		 * one record more breaks nothing, and must come first. */
-		if (os->publish_ms == 0 && !c->o->owner[i].shared)
+		if (is_first(c, i) && !probed_all(c, cur)) {
 			first = true;
+			continue;
+		}
 		pub.owners |= UINT64_C(1) << i;
 		pub.add |= add;
 		pub.remove |= del;
 	}
+	if (first && c->o->probe == PROBED_NOT)
+		return ask_for_probe(cur, a);
+	if (pub.owners == 0 && first)
+		return refuse_first(c, a);
 	if (pub.owners == 0)
 		return false;
-	if (first && probe_first(c, cur, a))
-		return true;
+	/* All that must be there, not only what is missing: at the provider
+	 * somebody may have taken away more than the servers show yet. */
+	for (size_t j = 0; j < c->s->n_keys; j++)
+		if (must_be_published(&c->s->key[j]))
+			pub.add |= key_bit(c, &c->s->key[j]);
 	*a = pub;
 	(void)snprintf(a->why, sizeof(a->why), "%s",
 		!pub.remove ? "records are missing on some server"
@@ -394,10 +430,12 @@ static bool rule_expiry(struct ctx *c, struct action *a)
 {
 	const struct state_gen *live =
 		state_gen_find(c->s, c->s->live_gen);
+	char reason[STATE_WHY_MAX];
 	int64_t left, life;
 
 	if (live == NULL)
 		return false;
+	memcpy(reason, c->note, sizeof(reason));
 	left = live->not_after_s - c->o->wall_s;
 	life = live->not_after_s - live->not_before_s;
 	if (left < life / 5 || left < 0)
@@ -406,14 +444,15 @@ static bool rule_expiry(struct ctx *c, struct action *a)
 			"successor may be served yet: %s",
 			left < 0 ? "has expired" : "expires",
 			(long long)(left / 3600),
-			c->note[0] ? c->note : "none was issued");
+			reason[0] ? reason : "none was issued");
 	if (!c->p->promote_at_expiry || left > 3600)
 		return false;
 	for (size_t i = 0; i < c->s->n_keys; i++) {
 		const struct state_key *k = &c->s->key[i];
 		const struct state_gen *g = pending_gen(c, k);
 
-		if (g == NULL || !may_try(c, k, g) ||
+		if ((k->role != KEY_CANDIDATE && k->role != KEY_NEXT) ||
+			g == NULL || !may_try(c, k, g) ||
 			!served_everywhere(c->s, c->o, k))
 			continue;
 		*a = act(ACT_PROMOTE,

@@ -93,9 +93,13 @@ static bool issue_possible(struct ctx *c)
 /* A certificate that waits to go live comes before a new one. */
 static bool any_pending(struct ctx *c)
 {
-	for (size_t i = 0; i < c->s->n_keys; i++)
-		if (pending_gen(c, &c->s->key[i]) != NULL)
+	for (size_t i = 0; i < c->s->n_keys; i++) {
+		const struct state_key *k = &c->s->key[i];
+
+		if (k->role != KEY_PREVIOUS && k->role != KEY_RETIRED &&
+			pending_gen(c, k) != NULL)
 			return true;
+	}
 	return false;
 }
 
@@ -109,10 +113,15 @@ bool rule_issue(struct ctx *c, struct action *a)
 	bool old, by_life, ready;
 	struct ready_why why;
 
-	if (!c->p->issue_csr || live == NULL || any_pending(c))
+	if (!c->p->issue_csr || live == NULL)
 		return false;
 	issue_points(c, live, &due, &shrt);
 	left = live->not_after_s - c->o->wall_s;
+	/* What waits may be held up for good. When life is nearly out, a
+	 * certificate on the current key needs no DNS. */
+	if (any_pending(c) &&
+		left >= (live->not_after_s - live->not_before_s) / 5)
+		return false;
 	age = (c->now - cur->created_ms) / SECOND;
 	old = c->p->key_max_age > 0 && age >= c->p->key_max_age;
 	by_life = left <= due;

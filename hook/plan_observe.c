@@ -122,6 +122,14 @@ static void observe_retired(struct key_at *at, const struct obs_owner *oo,
 	at->rec = v.present || at->gone_ms == 0 ? REC_UNRETENTIVE : REC_HIDDEN;
 }
 
+/* Absent from this answer; or present, but hidden from senders by a foreign
+ * record with a stronger digest (RFC 7671 9). */
+static bool is_bad(
+	const struct obs_owner *oo, const struct obs_answer *a, size_t key)
+{
+	return (a->has >> key & 1) == 0 || (oo->agility_bad >> key & 1) != 0;
+}
+
 static void observe_wanted(struct key_at *at, const struct obs_owner *oo,
 	size_t key, struct seen v, const struct policy *p, int64_t now_ms,
 	uint32_t unheard, bool restart)
@@ -130,11 +138,11 @@ static void observe_wanted(struct key_at *at, const struct obs_owner *oo,
 
 	for (size_t i = 0; i < oo->n; i++)
 		if (oo->answer[i].verdict == OBS_GOOD &&
-			(oo->answer[i].has >> key & 1) == 0)
+			is_bad(oo, &oo->answer[i], key))
 			ttl_history_add(&at->bad, oo->answer[i].ttl, now_ms);
 	if (!v.all_ok || restart)
 		ttl_history_add(&at->bad, unheard, now_ms);
-	if (!v.all_ok || v.lacking)
+	if (!v.all_ok || v.lacking || (oo->agility_bad >> key & 1) != 0)
 		at->since_ms = 0;
 	else if (at->since_ms == 0 || restart)
 		at->since_ms = now_ms;
@@ -155,6 +163,7 @@ static void observe_owner(struct lineage_state *s, const struct obs_owner *oo,
 {
 	struct owner_state *os = &s->owner[i];
 	bool restart = gap_breaks_run(os, oo, p, now_ms);
+	bool all_ok = owner_all_answered(oo, NULL, NULL);
 	bool settled = true;
 	uint32_t ttl;
 
@@ -164,6 +173,9 @@ static void observe_owner(struct lineage_state *s, const struct obs_owner *oo,
 		ttl_history_add(&os->served, (uint32_t)p->assumed_prior_ttl,
 			now_ms - 1);
 	}
+	/* A silent server may go on serving whatever it may have served. */
+	if (!all_ok)
+		served_until_now(&os->served, os->swept_ms, now_ms);
 	ttl = doubt_ttl(os, p, now_ms);
 	for (size_t j = 0; j < s->n_keys; j++) {
 		struct state_key *k = &s->key[j];
@@ -177,6 +189,10 @@ static void observe_owner(struct lineage_state *s, const struct obs_owner *oo,
 			served_until_now(&at->bad, os->swept_ms, now_ms);
 		if (k->role == KEY_RETIRED) {
 			observe_retired(at, oo, j, v, now_ms, ttl);
+			/* Shown still: no agreement, or it would be withdrawn
+			 * again and again without a pause. */
+			if (v.present)
+				settled = false;
 			continue;
 		}
 		observe_wanted(
@@ -188,6 +204,8 @@ static void observe_owner(struct lineage_state *s, const struct obs_owner *oo,
 		if (oo->answer[n].verdict == OBS_GOOD)
 			ttl_history_add(
 				&os->served, oo->answer[n].ttl, now_ms);
+	if (!all_ok)
+		ttl_history_add(&os->served, ttl, now_ms);
 	ttl_history_prune(&os->served, now_ms);
 	os->swept_ms = now_ms;
 	if (settled)
@@ -248,8 +266,10 @@ void plan_supersede(
 {
 	bool seen = k->live_ms != 0 || k->role == KEY_CURRENT;
 
+	/* Published since it is here: on its way, though nobody shows it. */
 	for (size_t i = 0; i < s->n_owners; i++)
-		if (k->at[i].rec != REC_HIDDEN)
+		if (k->at[i].rec != REC_HIDDEN ||
+			s->owner[i].publish_ms >= k->created_ms)
 			seen = true;
 	plan_set_role(s, k, seen ? KEY_PREVIOUS : KEY_RETIRED, now_ms);
 }
