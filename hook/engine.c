@@ -18,6 +18,8 @@
 #define CHUNK 128
 /* No honest pass takes this many actions; more is a bug, and a loop. */
 #define STEPS_MAX 64
+/* A decision may rest on a sweep that ended this long ago. */
+#define SWEEP_FRESH_MS 10000
 #define LOCK_WAIT_RUN_MS 2000
 #define LOCK_WAIT_HOOK_MS 200
 
@@ -193,6 +195,14 @@ static void rest(struct session *s, const struct action *a)
 	s->done = true;
 }
 
+/* Issuing or a slow probe took long: what was swept before is not "now". */
+static void drop_old_sweep(struct session *s)
+{
+	if (s->obs.swept &&
+		clock_mono_ms() - s->swept_mono_ms > SWEEP_FRESH_MS)
+		session_forget_sweep(s);
+}
+
 /* True: wants a sweep. */
 static bool advance(struct session *s)
 {
@@ -212,6 +222,7 @@ static bool advance(struct session *s)
 			fail(s, &err);
 			return false;
 		}
+		drop_old_sweep(s);
 		sense_fitness(s);
 		a = plan_next(&s->st, &s->obs, &s->policy, now);
 		s->action = a;

@@ -239,14 +239,16 @@ static bool asked_before(const struct cfg_lineage *const *list, size_t n,
 
 #define SHARERS_MAX 64
 
-/* A record that another lineage still needs is not ours to withdraw. */
-static enum status sense_claims(struct session *s, struct err *err)
+enum status sense_claims(struct session *s, struct err *err)
 {
 	const struct cfg_lineage *seen[SHARERS_MAX] = { s->cl };
 	struct engine *e = s->e;
 	size_t n = 1;
 	enum status st = build_index(e, err);
 
+	free(s->claim);
+	s->claim = NULL;
+	s->n_claims = 0;
 	for (size_t i = 0; st == ST_OK && i < s->st.n_owners; i++) {
 		const char *owner = s->st.owner[i].owner;
 
@@ -266,23 +268,25 @@ static enum status sense_claims(struct session *s, struct err *err)
 			st = claims_by(s, cl, err);
 		}
 	}
-	for (size_t i = 0; st == ST_OK && i < s->n_claims; i++) {
-		size_t at = s->claim[i].owner;
+	return st;
+}
 
-		if (s->claim[i].role == KEY_CURRENT &&
-			tlsa_rrset_has_spki(
-				&s->validated[at], &s->claim[i].spki))
-			s->owner[at].shared = true;
-	}
-	for (size_t i = 0; st == ST_OK && i < s->n_claims; i++) {
-		struct state_key *k =
-			state_key_find(&s->st, &s->claim[i].spki);
+/* What claims mean for the decision: a record that another lineage needs is not
+ * ours to withdraw; a name where another one is published is in use. */
+static void apply_claims(struct session *s)
+{
+	for (size_t i = 0; i < s->n_claims; i++) {
+		const struct claim *c = &s->claim[i];
+		struct state_key *k = state_key_find(&s->st, &c->spki);
 
-		if (k != NULL && s->claim[i].role != KEY_RETIRED)
+		if (k != NULL && c->role != KEY_RETIRED)
 			s->obs.claimed_elsewhere |= UINT32_C(1)
 				<< (k - s->st.key);
+		if (c->role == KEY_CURRENT &&
+			tlsa_rrset_has_spki(
+				&s->validated[c->owner], &c->spki))
+			s->owner[c->owner].shared = true;
 	}
-	return st;
 }
 
 /* ---- the sweep ---- */
@@ -536,8 +540,10 @@ static enum status distribute(struct session *s, const struct names *names,
 		st = sense_claims(s, err);
 	if (st != ST_OK)
 		return st;
+	apply_claims(s);
 	s->obs.owner = s->owner;
 	s->obs.swept = true;
+	s->swept_mono_ms = clock_mono_ms();
 	return ST_OK;
 }
 

@@ -19,6 +19,9 @@ enum status sense_sweep(struct engine *e, struct session *const sessions[],
 enum status sense_probe(struct session *s, const struct spki *expect,
 	int64_t not_after_s, bool *ret_stale, struct err *err);
 
+/* The keys of other lineages at our names, as their states are now. */
+enum status sense_claims(struct session *s, struct err *err);
+
 /* Is the newest generation of each key that waits fit to go live? */
 void sense_fitness(struct session *s);
 

@@ -387,6 +387,8 @@ enum status sense_probe(struct session *s, const struct spki *expect,
 		st = borrow_tlsa(s, &ps, e, err);
 	}
 	if (st == ST_OK)
+		st = sense_claims(s, err);
+	if (st == ST_OK)
 		st = resolve(s, &ps, err);
 	if (st == ST_OK && ps.n > 0)
 		st = probe_run(ps.job, ps.n, &lim, err);

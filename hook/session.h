@@ -61,6 +61,7 @@ struct session {
 	size_t n_claims;
 	struct lineage_version found; /* certbot's version not taken in yet */
 	bool have_found;
+	int64_t swept_mono_ms;
 	char fingerprint[256]; /* of the lineage folder as read */
 
 	bool failed; /* fail holds what; no more actions */
