@@ -11,7 +11,10 @@ DEV ?= 0
 PKGS = ldns libunbound libconfuse jansson libcurl openssl zlib
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes \
 	-Wstrict-prototypes -Wvla -Wformat=2 -Wswitch-enum -Wundef \
-	-Wpointer-arith -Wwrite-strings -Wno-format-truncation
+	-Wpointer-arith -Wwrite-strings
+# gcc only; texts for people may be cut.
+WARN += $(if $(findstring clang,$(shell $(CC) --version)),,\
+	-Wno-format-truncation)
 CFLAGS ?= -O2 -g
 HARDEN = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 LDHARDEN = -pie -Wl,-z,relro,-z,now

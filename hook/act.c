@@ -15,6 +15,7 @@
 /* Candidates that may wait at once: the oldest keeps its clock, the newest is
  * wanted most; what lies between is superseded. */
 #define CANDIDATES_MAX 4
+#define GENERATIONS_KEPT 12
 
 static enum status begin(struct session *s, enum intent_kind kind, unsigned gen,
 	const struct spki *spki, int64_t now, struct err *err)
@@ -60,6 +61,26 @@ enum status act_clean_up(struct session *s, struct err *err)
 
 /* ---- take ---- */
 
+/* With one key for many certificates nothing else removes old ones. */
+static enum status prune_generations(struct session *s, struct err *err)
+{
+	for (size_t i = 0; i < s->st.n_gens && s->st.n_gens > GENERATIONS_KEPT;) {
+		struct state_gen *g = &s->st.gen[i];
+		enum status st;
+
+		if (g->n >= s->st.live_gen ||
+			state_gen_of(&s->st, &g->spki) == g) {
+			i++;
+			continue;
+		}
+		st = store_gen_remove(s->sl, g->n, err);
+		if (st != ST_OK && st != ST_NOTFOUND)
+			return st;
+		state_gen_remove(&s->st, g);
+	}
+	return ST_OK;
+}
+
 enum status act_add_generation(struct session *s,
 	const struct lineage_version *v, enum gen_source source, int64_t now,
 	struct err *err)
@@ -77,6 +98,9 @@ enum status act_add_generation(struct session *s,
 	struct state_gen *g;
 	enum status st;
 
+	st = prune_generations(s, err);
+	if (st != ST_OK)
+		return st;
 	/* Left by a crash before the state knew of it. */
 	st = store_gen_remove(s->sl, n, err);
 	if (st != ST_OK && st != ST_NOTFOUND)

@@ -8,6 +8,7 @@
 #include "hook/base/clock.h"
 #include "hook/base/log.h"
 #include "hook/engine.h"
+#include "hook/sense.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -18,6 +19,8 @@
 
 #define BAR 30
 #define BUSY_PAUSE_MS 500
+#define WARM_MS 1500 /* before a key can be ready */
+#define WARM_MANY 128
 
 static volatile sig_atomic_t stop;
 
@@ -91,6 +94,22 @@ static void sleep_until(
 		fprintf(stderr, "\r\033[K");
 }
 
+/* A key that is ready at that moment must not wait until the resolver has found
+ * its way from the root. */
+static void warm_up(struct engine *e, int64_t wake,
+	const struct engine_report *rep, size_t n)
+{
+	const struct cfg_lineage *list[WARM_MANY];
+	size_t m = 0;
+
+	for (size_t i = 0; i < n && m < WARM_MANY; i++)
+		if (rep[i].pending && rep[i].ready_mono_ms != 0 &&
+			rep[i].ready_mono_ms <= wake)
+			list[m++] = rep[i].cl;
+	if (m > 0 && !stop)
+		sense_warm(e, list, m);
+}
+
 /* Say a lineage's news once, not at every poll. */
 static void say(const struct engine_report *r)
 {
@@ -135,6 +154,7 @@ static int loop(struct engine *e, const struct cfg_lineage **list, size_t n,
 	bool tty = isatty(STDERR_FILENO) == 1;
 	struct err err = ERR_INIT;
 	int rc = EXIT_ATTENTION;
+	int64_t wake;
 
 	if (rep == NULL)
 		return EXIT_ATTENTION;
@@ -156,7 +176,10 @@ static int loop(struct engine *e, const struct cfg_lineage **list, size_t n,
 			if (rep[i].news || !e->again)
 				say(&rep[i]);
 		e->again = true;
-		sleep_until(next_wake(rep, n), rep, n, tty);
+		wake = next_wake(rep, n);
+		sleep_until(wake - WARM_MS, rep, n, tty);
+		warm_up(e, wake, rep, n);
+		sleep_until(wake, rep, n, tty);
 		if (stop)
 			break;
 	}

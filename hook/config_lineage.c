@@ -284,7 +284,7 @@ static enum status build_times(const struct tree *t, const struct section *s,
 		long min, max;
 		int64_t *ret;
 	} times[] = {
-		{ "retire_after", 0, WEEK, &ret->retire_after },
+		{ "retire_after", 1, WEEK, &ret->retire_after },
 		{ "verify_timeout", 1, 3600, &ret->verify_timeout },
 		{ "reload_timeout", 1, 3600, &ret->reload_timeout },
 		{ "ttl", 0, WEEK, &ret->ttl },

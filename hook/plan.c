@@ -302,6 +302,10 @@ static bool is_first(const struct ctx *c, size_t owner)
 		return false;
 	if (c->s->owner[owner].publish_ms == 0)
 		return true;
+	/* It was there once. What is there now, if anything, is not ours and
+	 * matches nothing: adding can only mend that. */
+	if (c->s->publish_why[0] == '\0' || c->o->probe == PROBED_OUTAGE)
+		return false;
 	for (size_t j = 0; j < c->s->n_keys; j++)
 		if (c->s->key[j].at[owner].rec != REC_HIDDEN)
 			return false;
@@ -322,17 +326,14 @@ static bool ask_for_probe(const struct state_key *cur, struct action *a)
 	return true;
 }
 
-static bool refuse_first(struct ctx *c, struct action *a)
+static void refuse_first(struct ctx *c)
 {
-	*a = act(ACT_HOLD,
+	note(c, NOTE_HOLD,
 		"no record is published yet, because the endpoints do not all "
 		"serve the current key: %s; point the mail software at "
 		"live/%s/combined.pem below the state directory and reload it",
 		c->o->probe_why, c->s->name);
-	a->alert = true;
-	a->outage = c->o->probe == PROBED_OUTAGE;
-	a->until_ms = c->now + c->p->poll_max * SECOND;
-	return true;
+	c->outage = c->outage || c->o->probe == PROBED_OUTAGE;
 }
 
 static bool rule_publish(struct ctx *c, struct action *a)
@@ -375,8 +376,8 @@ static bool rule_publish(struct ctx *c, struct action *a)
 	}
 	if (first && c->o->probe == PROBED_NOT)
 		return ask_for_probe(cur, a);
-	if (pub.owners == 0 && first)
-		return refuse_first(c, a);
+	if (first)
+		refuse_first(c);
 	if (pub.owners == 0)
 		return false;
 	/* All that must be there, not only what is missing: at the provider

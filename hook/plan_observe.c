@@ -66,13 +66,15 @@ static bool gap_breaks_run(struct owner_state *os, const struct obs_owner *oo,
 }
 
 /* What was served at the sweep before this one may have been served until this
- * one: between two sweeps nobody looked. */
+ * one: between two sweeps nobody looked. One ms less than now tells it from
+ * what is seen now. */
 static void served_until_now(
 	struct ttl_history *h, int64_t last_sweep_ms, int64_t now_ms)
 {
 	for (size_t i = 0; i < h->n; i++)
-		if (h->e[i].last_ms == last_sweep_ms)
-			h->e[i].last_ms = now_ms;
+		if (h->e[i].last_ms >= last_sweep_ms &&
+			h->e[i].last_ms < now_ms - 1)
+			h->e[i].last_ms = now_ms - 1;
 }
 
 static void merge(
@@ -173,9 +175,7 @@ static void observe_owner(struct lineage_state *s, const struct obs_owner *oo,
 		ttl_history_add(&os->served, (uint32_t)p->assumed_prior_ttl,
 			now_ms - 1);
 	}
-	/* A silent server may go on serving whatever it may have served. */
-	if (!all_ok)
-		served_until_now(&os->served, os->swept_ms, now_ms);
+	served_until_now(&os->served, os->swept_ms, now_ms);
 	ttl = doubt_ttl(os, p, now_ms);
 	for (size_t j = 0; j < s->n_keys; j++) {
 		struct state_key *k = &s->key[j];
@@ -204,10 +204,15 @@ static void observe_owner(struct lineage_state *s, const struct obs_owner *oo,
 		if (oo->answer[n].verdict == OBS_GOOD)
 			ttl_history_add(
 				&os->served, oo->answer[n].ttl, now_ms);
+	/* A silent server may go on serving whatever it may have served. */
 	if (!all_ok)
 		ttl_history_add(&os->served, ttl, now_ms);
 	ttl_history_prune(&os->served, now_ms);
 	os->swept_ms = now_ms;
+	/* Ours is there: published, even if we were killed before saying so. */
+	for (size_t j = 0; j < s->n_keys && os->publish_ms == 0; j++)
+		if (s->key[j].role != KEY_RETIRED && see(oo, j).present)
+			os->publish_ms = now_ms;
 	if (settled)
 		os->publish_tries = 0;
 }

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Not longer ago than a slow sweep may take. */
+#define WARM_MAX_MS 5000
+
 /* ---- certbot's lineage ---- */
 
 static bool leaf_is_known(const struct session *s, const struct spki *leaf)
@@ -570,6 +573,74 @@ static enum status fold(struct session *const sessions[], size_t n,
 	return ST_OK;
 }
 
+static enum status renew_resolver(struct engine *e, struct err *err)
+{
+	e->warm_ms = 0;
+	resolver_free(e->resolver);
+	e->resolver = NULL;
+	return resolver_new(&e->cfg->resolver, &e->resolver, err);
+}
+
+/* Found out well, and nothing whose TTL counts for a wait: out of a cache it
+ * would be too short. */
+static bool may_keep(const struct authority *a)
+{
+	for (size_t i = 0; i < a->n_zones; i++)
+		if (a->zone[i].security != DNS_SECURE)
+			return false;
+	for (size_t i = 0; i < a->n_owners; i++)
+		if (a->owner[i].security != DNS_SECURE ||
+			a->owner[i].is_cname)
+			return false;
+	return true;
+}
+
+void sense_warm(struct engine *e, const struct cfg_lineage *const list[],
+	size_t n)
+{
+	struct authority a = { .n_zones = 0 };
+	int64_t start = clock_mono_ms();
+	struct err err = ERR_INIT;
+	const char **name;
+	size_t total = 0;
+
+	for (size_t i = 0; i < n; i++)
+		total += list[i]->n_owners;
+	name = calloc(total + 1, sizeof(*name));
+	if (name == NULL)
+		return;
+	total = 0;
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < list[i]->n_owners; j++)
+			name[total++] = list[i]->owner[j];
+	if (renew_resolver(e, &err) == ST_OK &&
+		authority_find(e->resolver, name, total, NULL, &a, &err) ==
+			ST_OK &&
+		may_keep(&a))
+		e->warm_ms = start;
+	authority_release(&a);
+	free(name);
+}
+
+/* Nothing of ours changed in the DNS since. */
+static bool still_warm(const struct engine *e,
+	struct session *const sessions[], size_t n)
+{
+	int64_t age = clock_mono_ms() - e->warm_ms;
+
+	if (e->warm_ms == 0 || age > WARM_MAX_MS)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const struct lineage_state *st = &sessions[i]->st;
+
+		for (size_t j = 0; j < st->n_owners; j++)
+			if (st->clock.trusted_ms - st->owner[j].publish_ms <=
+				age)
+				return false;
+	}
+	return true;
+}
+
 enum status sense_sweep(struct engine *e, struct session *const sessions[],
 	size_t n, struct err *err)
 {
@@ -581,9 +652,9 @@ enum status sense_sweep(struct engine *e, struct session *const sessions[],
 
 	if (st != ST_OK)
 		return st;
-	resolver_free(e->resolver);
-	e->resolver = NULL;
-	st = resolver_new(&e->cfg->resolver, &e->resolver, err);
+	if (!still_warm(e, sessions, n))
+		st = renew_resolver(e, err);
+	e->warm_ms = 0; /* once */
 	if (st == ST_OK)
 		st = authority_find(e->resolver, names.name, names.n, NULL, &a,
 			err);

@@ -13,6 +13,13 @@ enum status sense_lineage(struct session *s, struct err *err);
 enum status sense_sweep(struct engine *e, struct session *const sessions[],
 	size_t n, struct err *err);
 
+/* Asks the resolver all that a sweep of these lineages will ask it, so that the
+ * next sweep, if it comes within seconds and nothing was published meanwhile,
+ * need only ask the name servers themselves. What they serve is never taken
+ * from memory. Trouble is left to that sweep. */
+void sense_warm(struct engine *e, const struct cfg_lineage *const list[],
+	size_t n);
+
 /* All endpoints of the lineage: do they serve expect, and is that all they
  * serve of ours? Result in obs.probe, probe_why. not_after_s: the served leaf
  * must expire then (0: any); a mismatch of only that is in *ret_stale. */

@@ -66,6 +66,24 @@ static void mismatch(struct session *s, bool outage, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* No record of ours is there (yet): those that do not match are all somebody
+ * else's, and the one that is missing is what a first publication brings. */
+static bool is_unpublished(const struct session *s, size_t owner)
+{
+	if (s->st.owner[owner].publish_ms == 0)
+		return true;
+	for (size_t k = 0; k < s->st.n_keys; k++)
+		if (s->st.key[k].at[owner].rec != REC_HIDDEN)
+			return false;
+	return true;
+}
+
+static size_t endpoint_of(
+	const struct probe_set *ps, const struct probe_job *j)
+{
+	return (size_t)(j->host - ps->host[0]) / DNS_NAME_MAX;
+}
+
 /* The published records for an endpoint: those of the owner name with the same
  * host and port. */
 static enum status borrow_tlsa(struct session *s, struct probe_set *ps,
@@ -94,7 +112,7 @@ static enum status borrow_tlsa(struct session *s, struct probe_set *ps,
 				.len = set->rr[r].len,
 			};
 		ps->n_tlsa[e] = set->n;
-		ps->unpublished[e] = s->st.owner[i].publish_ms == 0;
+		ps->unpublished[e] = is_unpublished(s, i);
 		return ST_OK;
 	}
 	return ST_OK;
@@ -217,14 +235,6 @@ static bool is_claimed(const struct session *s, const struct spki *spki)
 	return false;
 }
 
-/* The records that do not match are then all somebody else's, and the one that
- * is missing is what a first publication brings. */
-static bool is_unpublished(
-	const struct probe_set *ps, const struct probe_job *j)
-{
-	return ps->unpublished[(size_t)(j->host - ps->host[0]) / DNS_NAME_MAX];
-}
-
 static void judge_served(struct session *s, const struct probe_set *ps,
 	const struct probe_job *j, const struct spki *expect,
 	int64_t not_after_s, bool *stale)
@@ -237,7 +247,7 @@ static void judge_served(struct session *s, const struct probe_set *ps,
 	if (spki_eq(&j->spki, expect)) {
 		if (not_after_s != 0 && j->not_after != not_after_s)
 			*stale = true;
-		if (outage && !is_unpublished(ps, j))
+		if (outage && !ps->unpublished[endpoint_of(ps, j)])
 			mismatch(s, true,
 				"%s serves key %.16s..., which matches no "
 				"published record",

@@ -30,6 +30,7 @@ struct engine {
 	bool renew_asked, retry_asked;
 	bool again; /* not the first pass of this process */
 	struct resolver *resolver; /* of the last sweep; NULL before */
+	int64_t warm_ms; /* resolver made by sense_warm, then; 0 not */
 	struct owner_ref *owner_ref; /* sorted; of all lineages; owned */
 	size_t n_owner_refs;
 	int64_t certbot_major; /* 0 unknown, -1 there is none */

@@ -110,6 +110,8 @@ enum clock_verdict clock_advance(struct clock_mark *mark,
 	const struct clock_reading was = mark->last;
 	const int64_t wall = diff(now->wall_ms, was.wall_ms);
 	const int64_t boot = diff(now->boot_ms, was.boot_ms);
+	/* What lies before this boot cannot be proved: it does not count. */
+	const int64_t proved = wall < now->boot_ms ? wall : now->boot_ms;
 
 	if (why_len > 0)
 		why[0] = '\0';
@@ -135,12 +137,12 @@ enum clock_verdict clock_advance(struct clock_mark *mark,
 		return CLOCK_SANE;
 	}
 	if (wall > max_gap_ms) {
-		grow(mark, max_gap_ms);
+		grow(mark, proved < max_gap_ms ? proved : max_gap_ms);
 		return doubt(why, why_len,
 			"the machine was rebooted and the wall clock is ahead",
 			wall, &was, now);
 	}
-	grow(mark, wall);
+	grow(mark, proved);
 	return CLOCK_SANE;
 }
 

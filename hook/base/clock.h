@@ -32,11 +32,11 @@ enum status clock_read(struct clock_reading *ret, struct err *err);
 
 /*
  * Advances mark to reading. Same boot: by min(wall progress, boot progress).
- * New boot: by the wall progress, if that is within 0..max_gap_ms. Wall clock
- * that ran backwards (more than one second), boot clock that ran backwards, or
- * a new boot with a gap outside the limit: CLOCK_DOUBT with the reason in why;
- * trusted_ms then stays (or, for a too long gap, grows by max_gap_ms), and the
- * caller must restart every wait. Pure.
+ * New boot: by min(wall progress, time since that boot): the wall clock may have
+ * been corrected meanwhile. Wall clock that ran backwards (more than one
+ * second), boot clock that ran backwards, or a new boot after more than
+ * max_gap_ms: CLOCK_DOUBT with the reason in why; trusted_ms then grows by no
+ * more than can be proved, and the caller must restart every wait. Pure.
  */
 enum clock_verdict clock_advance(struct clock_mark *mark,
 	const struct clock_reading *now, int64_t max_gap_ms, char *why,

@@ -32,6 +32,7 @@
 struct resolver {
 	struct ub_ctx *ctx;
 	int64_t timeout_ms;
+	size_t at_once; /* look-ups handed to libunbound */
 	char forward[160]; /* for messages; "" when we iterate */
 	bool forward_checked;
 	char forward_fault[200]; /* "" when it is fit for DNSSEC */
@@ -214,6 +215,7 @@ static enum status set_options(struct resolver *r,
 		r->ctx, "do-ip6:", want_ipv6(cfg, hints) ? "yes" : "no");
 	if (rc != 0)
 		return ub_fail(rc, "option ", "do-ip6", "", err);
+	r->at_once = port_limit();
 	(void)snprintf(ports, sizeof(ports), "%u", port_limit());
 	rc = ub_ctx_set_option(r->ctx, "outgoing-range:", ports);
 	if (rc != 0)
@@ -336,16 +338,20 @@ void resolver_free(struct resolver *r)
 
 /* ---- look-ups ---------------------------------------------------------- */
 
-struct batch {
-	size_t open;
-	bool nomem;
-};
+struct batch;
 
 struct pending {
 	struct lookup *lookup;
 	struct batch *batch;
 	int id;
 	bool busy;
+};
+
+struct batch {
+	struct pending *job;
+	size_t n, next; /* job[next] is the first that was not submitted */
+	size_t open;
+	bool nomem;
 };
 
 void lookup_release(struct lookup *l)
@@ -486,11 +492,6 @@ static void submit(struct resolver *r, struct pending *p)
 	struct lookup *l = p->lookup;
 	int rc;
 
-	lookup_release(l);
-	l->nxdomain = l->havedata = false;
-	l->ttl = 0;
-	l->why[0] = l->zone[0] = '\0';
-	memcpy(l->canon, l->name, sizeof(l->canon));
 	/* Counted first: an answer may come before the call returns. */
 	p->busy = true;
 	p->batch->open++;
@@ -503,12 +504,19 @@ static void submit(struct resolver *r, struct pending *p)
 	}
 }
 
-static enum status wait_for(struct resolver *r, const struct batch *b,
+/* What has no port yet waits here: libunbound would spend 25 kB on each. */
+static void top_up(struct resolver *r, struct batch *b)
+{
+	while (b->next < b->n && b->open < r->at_once)
+		submit(r, &b->job[b->next++]);
+}
+
+static enum status wait_for(struct resolver *r, struct batch *b,
 	int64_t deadline, struct err *err)
 {
 	struct pollfd pfd = { .fd = ub_fd(r->ctx), .events = POLLIN };
 
-	while (b->open > 0) {
+	for (top_up(r, b); b->open > 0; top_up(r, b)) {
 		int64_t left = deadline - clock_mono_ms();
 		int rc;
 
@@ -527,11 +535,20 @@ static enum status wait_for(struct resolver *r, const struct batch *b,
 	return ST_OK;
 }
 
+static void begin(struct lookup *l)
+{
+	lookup_release(l);
+	l->nxdomain = l->havedata = false;
+	l->ttl = 0;
+	l->why[0] = l->zone[0] = '\0';
+	memcpy(l->canon, l->name, sizeof(l->canon));
+}
+
 static enum status run(struct resolver *r, struct lookup *const jobs[],
 	size_t n, struct err *err)
 {
 	auto_mem struct pending *p = calloc(n, sizeof(*p));
-	struct batch b = { 0 };
+	struct batch b = { .job = p, .n = n };
 	int64_t ms = r->timeout_ms + EXTRA_MS_PER_JOB * (int64_t)n;
 	int64_t deadline = clock_mono_ms() + ms;
 	char late[64];
@@ -543,15 +560,16 @@ static enum status run(struct resolver *r, struct lookup *const jobs[],
 		(long long)(ms / 1000));
 	for (size_t i = 0; i < n; i++) {
 		p[i] = (struct pending){ .lookup = jobs[i], .batch = &b };
-		submit(r, &p[i]);
+		begin(jobs[i]);
 	}
 	st = wait_for(r, &b, deadline, err);
 	/* After ub_cancel no answer is delivered to p, which dies here. */
-	for (size_t i = 0; b.open > 0 && i < n; i++)
-		if (p[i].busy) {
+	for (size_t i = 0; i < n; i++) {
+		if (p[i].busy)
 			(void)ub_cancel(r->ctx, p[i].id);
-			judge(p[i].lookup, DNS_FAILED, late);
-		}
+		if (p[i].busy || i >= b.next)
+			judge(jobs[i], DNS_FAILED, late);
+	}
 	if (st == ST_OK && b.nomem)
 		st = err_set(err, ST_NOMEM, "out of memory");
 	return st;

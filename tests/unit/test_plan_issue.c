@@ -157,6 +157,29 @@ static void test_held_up_and_short(void **state)
 	fx_release(&f);
 }
 
+/* A new owner name whose endpoint is not right yet holds up its own record, not
+ * the certificate. */
+static void test_a_new_name_holds_nothing_up(void **state)
+{
+	struct state_gen *live;
+	struct action a;
+	struct fx f;
+
+	(void)state;
+	fx_steady(&f, 2, 2);
+	live = state_gen_find(&f.s, 1);
+	live->not_after_s = f.o.wall_s + 20 * DAY;
+	live->not_before_s = live->not_after_s - 90 * DAY;
+	f.s.owner[1].publish_ms = 0;
+	f.ans[1][0].has = f.ans[1][1].has = 0;
+	after(&f, 60);
+	sweep(&f);
+	probed(&f, PROBED_MIXED, 1);
+	a = check_next(&f, ACT_ISSUE);
+	assert_true(spki_eq(&a.spki, &key(&f, 1)->spki));
+	fx_release(&f);
+}
+
 /* A given-up candidate never goes live: it is nothing to wait for. */
 static void test_given_up_holds_nothing_up(void **state)
 {
@@ -288,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_asked_for),
 		cmocka_unit_test(test_not_ours_to_issue),
 		cmocka_unit_test(test_held_up_and_short),
+		cmocka_unit_test(test_a_new_name_holds_nothing_up),
 		cmocka_unit_test(test_given_up_holds_nothing_up),
 		cmocka_unit_test(test_failure_backs_off),
 		cmocka_unit_test(test_three_a_week),

@@ -236,6 +236,34 @@ static void test_new_key_inherits_the_past(void **state)
 	fx_release(&f);
 }
 
+/* The old TTL was seen five hours ago; until the sweep that saw the new one it
+ * may have been served. A key that comes after that sweep must wait for it. */
+static void test_new_key_inherits_the_gap(void **state)
+{
+	struct fx f;
+
+	(void)state;
+	fx_new(&f, 1);
+	serve(&f, 1);
+	serve_ttl(&f, 7200);
+	sweep(&f);
+	sweep_for(&f, 2 * DAY, 900);
+	after(&f, 5 * HOUR);
+	serve_ttl(&f, 60);
+	sweep(&f);
+	add_key(&f, 2, KEY_NEXT);
+	after(&f, 60);
+	sweep(&f);
+	serve(&f, 3);
+	after(&f, 60);
+	sweep(&f);
+	check_ready_at(&f, 2, f.now + 2 * 7200 * 1000);
+	/* and what is not served any more wears off */
+	sweep_for(&f, DAY, 60);
+	assert_int_equal(f.s.owner[0].served.n, 1);
+	fx_release(&f);
+}
+
 /* Published by hand, or just before a crash: seen for the first time when it is
  * already everywhere. */
 static void test_known_everywhere_at_once(void **state)
@@ -550,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_serials_are_per_server),
 		cmocka_unit_test(test_served_is_remembered),
 		cmocka_unit_test(test_new_key_inherits_the_past),
+		cmocka_unit_test(test_new_key_inherits_the_gap),
 		cmocka_unit_test(test_known_everywhere_at_once),
 		cmocka_unit_test(test_tries_end_with_agreement),
 		cmocka_unit_test(test_retired),

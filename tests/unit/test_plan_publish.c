@@ -61,6 +61,24 @@ static void test_first_publication_again(void **state)
 	fx_release(&f);
 }
 
+/* A zone from an old backup: records are there, none of them is ours any more,
+ * and mail has stopped. Nothing may hold the record of the live key back. */
+static void test_restored_zone_is_mended(void **state)
+{
+	struct action a;
+	struct fx f;
+
+	(void)state;
+	fx_steady(&f, 1, 2);
+	serve(&f, 0);
+	after(&f, 60);
+	sweep(&f);
+	probed(&f, PROBED_OUTAGE, 1);
+	a = check_next(&f, ACT_PUBLISH);
+	assert_int_equal(a.add, 3);
+	fx_release(&f);
+}
+
 /* A new owner name whose endpoint is not right yet must not stop the record of
  * the live key from coming back at an old one. */
 static void test_first_does_not_stop_others(void **state)
@@ -303,6 +321,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_publication),
 		cmocka_unit_test(test_first_publication_again),
+		cmocka_unit_test(test_restored_zone_is_mended),
 		cmocka_unit_test(test_first_does_not_stop_others),
 		cmocka_unit_test(test_deleted_is_published_again),
 		cmocka_unit_test(test_publish_backoff),
