@@ -476,7 +476,7 @@ static enum status powerdns_open(
 	enum status st = fill(p, cfg, err);
 	if (st) {
 		powerdns_close(p);
-		return st;
+		return err_context(err, "provider \"%s\"", cfg->name);
 	}
 	*ret = p;
 	return ST_OK;

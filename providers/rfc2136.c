@@ -543,7 +543,7 @@ static enum status rfc2136_open(
 	enum status st = fill(c, cfg, err);
 	if (st) {
 		rfc2136_close(c);
-		return st;
+		return err_context(err, "provider \"%s\"", cfg->name);
 	}
 	*ret = c;
 	return ST_OK;
