@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Not longer ago than a slow sweep may take. */
-#define WARM_MAX_MS 5000
+/* A resolver's memory lives no longer than a slow sweep may take. */
+#define KEEP_MS 5000
 
 /* ---- certbot's lineage ---- */
 
@@ -118,6 +118,16 @@ static bool fit(struct session *s, const struct state_gen *g, struct err *err)
 	return ok;
 }
 
+static bool was_fit(const struct session *s, unsigned gen)
+{
+	for (size_t i = 0; i < s->n_fit; i++)
+		if (s->fit[i] == gen)
+			return true;
+	return false;
+}
+
+/* Generations never change, so once in a pass is enough: this runs before each
+ * step. */
 void sense_fitness(struct session *s)
 {
 	s->obs.unfit = 0;
@@ -126,10 +136,12 @@ void sense_fitness(struct session *s)
 			state_gen_of(&s->st, &s->st.key[i].spki);
 		struct err err = ERR_INIT;
 
-		if (g == NULL || g->n <= s->st.live_gen)
+		if (g == NULL || g->n <= s->st.live_gen || was_fit(s, g->n))
 			continue;
 		if (!fit(s, g, &err))
 			s->obs.unfit |= UINT32_C(1) << i;
+		else if (s->n_fit < STATE_KEYS_MAX)
+			s->fit[s->n_fit++] = g->n;
 	}
 }
 
@@ -573,14 +585,6 @@ static enum status fold(struct session *const sessions[], size_t n,
 	return ST_OK;
 }
 
-static enum status renew_resolver(struct engine *e, struct err *err)
-{
-	e->warm_ms = 0;
-	resolver_free(e->resolver);
-	e->resolver = NULL;
-	return resolver_new(&e->cfg->resolver, &e->resolver, err);
-}
-
 /* Found out well, and nothing whose TTL counts for a wait: out of a cache it
  * would be too short. */
 static bool may_keep(const struct authority *a)
@@ -595,11 +599,32 @@ static bool may_keep(const struct authority *a)
 	return true;
 }
 
+/* With a resolver that knows nothing yet, unless the one we have may be kept:
+ * keep is how old it may be. */
+static enum status look_up(struct engine *e, const char *const name[], size_t n,
+	int64_t keep_ms, struct authority *ret, struct err *err)
+{
+	int64_t now = clock_mono_ms(), born = e->warm_ms;
+	enum status st = ST_OK;
+
+	if (born == 0 || now - born > keep_ms) {
+		born = now;
+		resolver_free(e->resolver);
+		e->resolver = NULL;
+		st = resolver_new(&e->cfg->resolver, &e->resolver, err);
+	}
+	e->warm_ms = 0;
+	if (st == ST_OK)
+		st = authority_find(e->resolver, name, n, NULL, ret, err);
+	if (st == ST_OK && may_keep(ret))
+		e->warm_ms = born;
+	return st;
+}
+
 void sense_warm(struct engine *e, const struct cfg_lineage *const list[],
 	size_t n)
 {
 	struct authority a = { .n_zones = 0 };
-	int64_t start = clock_mono_ms();
 	struct err err = ERR_INIT;
 	const char **name;
 	size_t total = 0;
@@ -613,32 +638,28 @@ void sense_warm(struct engine *e, const struct cfg_lineage *const list[],
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < list[i]->n_owners; j++)
 			name[total++] = list[i]->owner[j];
-	if (renew_resolver(e, &err) == ST_OK &&
-		authority_find(e->resolver, name, total, NULL, &a, &err) ==
-			ST_OK &&
-		may_keep(&a))
-		e->warm_ms = start;
+	(void)look_up(e, name, total, KEEP_MS / 2, &a, &err);
 	authority_release(&a);
 	free(name);
 }
 
-/* Nothing of ours changed in the DNS since. */
-static bool still_warm(const struct engine *e,
-	struct session *const sessions[], size_t n)
+/* What we published must be seen, not what was there before. */
+static int64_t keep_ms(struct session *const sessions[], size_t n)
 {
-	int64_t age = clock_mono_ms() - e->warm_ms;
+	int64_t keep = KEEP_MS;
 
-	if (e->warm_ms == 0 || age > WARM_MAX_MS)
-		return false;
 	for (size_t i = 0; i < n; i++) {
 		const struct lineage_state *st = &sessions[i]->st;
 
-		for (size_t j = 0; j < st->n_owners; j++)
-			if (st->clock.trusted_ms - st->owner[j].publish_ms <=
-				age)
-				return false;
+		for (size_t j = 0; j < st->n_owners; j++) {
+			int64_t ago = st->clock.trusted_ms -
+				st->owner[j].publish_ms - 1000;
+
+			if (ago < keep)
+				keep = ago;
+		}
 	}
-	return true;
+	return keep;
 }
 
 enum status sense_sweep(struct engine *e, struct session *const sessions[],
@@ -652,12 +673,7 @@ enum status sense_sweep(struct engine *e, struct session *const sessions[],
 
 	if (st != ST_OK)
 		return st;
-	if (!still_warm(e, sessions, n))
-		st = renew_resolver(e, err);
-	e->warm_ms = 0; /* once */
-	if (st == ST_OK)
-		st = authority_find(e->resolver, names.name, names.n, NULL, &a,
-			err);
+	st = look_up(e, names.name, names.n, keep_ms(sessions, n), &a, err);
 	if (st == ST_OK)
 		st = sweep_run(&a, &lim, &sw, err);
 	if (st == ST_OK)

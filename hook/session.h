@@ -30,7 +30,7 @@ struct engine {
 	bool renew_asked, retry_asked;
 	bool again; /* not the first pass of this process */
 	struct resolver *resolver; /* of the last sweep; NULL before */
-	int64_t warm_ms; /* resolver made by sense_warm, then; 0 not */
+	int64_t warm_ms; /* since when it may be used again; 0: not */
 	struct owner_ref *owner_ref; /* sorted; of all lineages; owned */
 	size_t n_owner_refs;
 	int64_t certbot_major; /* 0 unknown, -1 there is none */
@@ -64,6 +64,9 @@ struct session {
 	bool have_found;
 	int64_t swept_mono_ms;
 	char fingerprint[256]; /* of the lineage folder as read */
+
+	unsigned fit[STATE_KEYS_MAX]; /* generations found fit to go live */
+	size_t n_fit;
 
 	bool failed; /* fail holds what; no more actions */
 	struct err fail;
