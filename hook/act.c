@@ -337,6 +337,7 @@ static enum status act_publish(
 	};
 	void *ctx = NULL;
 	enum status st = begin(s, INTENT_PUBLISH, 0, NULL, now, err);
+	struct err late = ERR_INIT;
 	enum status open_st;
 
 	if (st != ST_OK)
@@ -354,6 +355,10 @@ static enum status act_publish(
 			if (st != ST_CONFLICT)
 				break;
 		}
+		/* After the attempt: a provider may be slower to fail than the
+		 * pause before the next one. */
+		if (session_clock(s, &now, &late) != ST_OK)
+			now = s->st.clock.trusted_ms;
 		os->publish_ms = now;
 		os->publish_tries++;
 		if (st != ST_OK)

@@ -68,6 +68,13 @@ void note(struct ctx *c, enum note_level level, const char *fmt, ...)
 	va_end(ap);
 }
 
+enum note_level level_of(const struct ready_why *why)
+{
+	if (!why->blocked)
+		return NOTE_WAIT;
+	return why->passing ? NOTE_PASSING : NOTE_HOLD;
+}
+
 uint32_t key_bit(const struct ctx *c, const struct state_key *k)
 {
 	return UINT32_C(1) << (k - c->s->key);
@@ -410,7 +417,7 @@ static bool rule_promote(struct ctx *c, struct action *a)
 		if (!ready_now(c->s, c->o, c->p, k, c->now, &why)) {
 			if (why.ready_ms > c->now)
 				wake_at(c, why.ready_ms);
-			note(c, why.blocked ? NOTE_HOLD : NOTE_WAIT, "%s", why.text);
+			note(c, level_of(&why), "%s", why.text);
 			continue;
 		}
 		if (best == NULL || g->n > best->n)

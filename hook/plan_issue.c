@@ -139,7 +139,7 @@ bool rule_issue(struct ctx *c, struct action *a)
 		if (next != NULL) {
 			if (why.ready_ms > c->now)
 				wake_at(c, why.ready_ms);
-			note(c, why.blocked ? NOTE_HOLD : NOTE_WAIT,
+			note(c, level_of(&why),
 				"a renewal waits for the next key: %s",
 				why.text);
 		}

@@ -128,6 +128,7 @@ static bool not_ready(struct ready_why *w, bool blocked, int64_t ready_ms,
 	va_list ap;
 
 	w->blocked = blocked;
+	w->passing = false;
 	w->ready_ms = ready_ms;
 	va_start(ap, fmt);
 	(void)vsnprintf(w->text, sizeof(w->text), fmt, ap);
@@ -185,8 +186,11 @@ static bool ready_at_this_owner(const struct lineage_state *s,
 	char when[CLOCK_TEXT_MAX];
 	int64_t at;
 
-	if (oo->security != OBS_SECURE && !insecure_ok)
-		return not_ready(w, true, -1, "%s: %s", name, oo->why);
+	if (oo->security != OBS_SECURE && !insecure_ok) {
+		(void)not_ready(w, true, -1, "%s: %s", name, oo->why);
+		w->passing = oo->security == OBS_NO_ANSWER;
+		return false;
+	}
 	if (!owner_all_answered(oo, who, why))
 		return not_ready(w, true, -1, "%s: %s %s", name, who, why);
 	if (!owner_serves(oo, key))

@@ -8,6 +8,7 @@
  * could be, -1 when that cannot be said. */
 struct ready_why {
 	bool blocked;
+	bool passing; /* blocked by what passes by itself: no answer at all */
 	int64_t ready_ms;
 	char text[STATE_WHY_MAX];
 };

@@ -20,7 +20,7 @@ static bool may_be_served(struct ctx *c, const struct state_key *cur)
 		return true;
 	if (why.ready_ms > c->now)
 		wake_at(c, why.ready_ms);
-	note(c, why.blocked ? NOTE_HOLD : NOTE_WAIT,
+	note(c, level_of(&why),
 		"do not serve live/%s/ yet, its record is new at a name that "
 		"is in use: %s",
 		c->s->name, why.text);

@@ -33,6 +33,9 @@ struct action act(enum action_kind kind, const char *fmt, ...)
 void wake_at(struct ctx *c, int64_t ms);
 void note(struct ctx *c, enum note_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Of a key that is not ready. */
+struct ready_why;
+enum note_level level_of(const struct ready_why *why);
 /* Bit of a key in the sets of struct observation and struct action. */
 uint32_t key_bit(const struct ctx *c, const struct state_key *k);
 /* The newest generation of k, if it is newer than the live one. */
