@@ -74,7 +74,9 @@ static bool serves(const struct watch *w, struct sockaddr_in *to)
 		.proto = PROTO_SMTP,
 		.alg = PROBE_ANY,
 		.addr_len = sizeof(*to) };
-	struct probe_limits lim = { .total_ms = 2000 };
+	/* Impatient: a connection that hangs in a server process that is just
+	 * starting must not hide that the next one is served already. */
+	struct probe_limits lim = { .connect_ms = 150, .total_ms = 150 };
 	struct err err = ERR_INIT;
 
 	memcpy(&job.addr, to, sizeof(*to));
