@@ -84,7 +84,9 @@ static void test_inherits_nothing(void **state)
 	(void)sigaddset(&set, SIGUSR1);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	run("ls /proc/self/fd; readlink /proc/self/fd/0; pwd; umask;"
-	    "grep -E 'SigBlk|SigIgn' /proc/self/status;"
+	    /* 32 and 33 belong to libc: nobody can reset what was inherited */
+	    "grep -E 'SigBlk|SigIgn' /proc/self/status |"
+	    "sed s/0000000180000000/0000000000000000/;"
 	    "test $(ps -o pgid= -p $$) = $$ && echo leader",
 		NULL, &r);
 	/* ls itself opens 3 */
