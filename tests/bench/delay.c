@@ -143,7 +143,7 @@ int main(int argc, char **argv)
 	carrier = fork();
 	if (carrier == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		relay(far, near, atoi(argv[1]) * INT64_C(1000));
+		relay(far, near, strtol(argv[1], NULL, 10) * INT64_C(1000));
 	}
 	command = fork();
 	if (command == 0) {

@@ -45,7 +45,7 @@ static double tv_ms(struct timeval t)
 int main(int argc, char **argv)
 {
 	static double cpu[RUNS_MAX], wall[RUNS_MAX], peak[RUNS_MAX];
-	int n = argc > 2 ? atoi(argv[1]) : 0;
+	int n = argc > 2 ? (int)strtol(argv[1], NULL, 10) : 0;
 
 	if (n < 1 || n > RUNS_MAX) {
 		fprintf(stderr, "usage: measure N COMMAND ...\n");

@@ -62,8 +62,8 @@ static void look(struct watch *w)
 			continue;
 		w->known = true;
 		w->key = k->spki;
-		w->ready_wall_ms = ready - s.clock.trusted_ms +
-			s.clock.last.wall_ms;
+		w->ready_wall_ms =
+			ready - s.clock.trusted_ms + s.clock.last.wall_ms;
 	}
 	state_release(&s);
 }

@@ -293,6 +293,7 @@ setup_home() {
 	chmod 600 "$CONF"
 	check "first set-up reaches the steady state" \
 		adopt "$MX" home "$IP" fd53::25
+	is_ripe "$MX" || exit 1 # all that follows would fail, slowly
 	hook_install
 	senders_start
 }
