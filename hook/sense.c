@@ -512,6 +512,21 @@ static size_t name_index(const struct names *names, const char *name)
 	return (size_t)(p - names->name);
 }
 
+/* A cache keeps the alias for as long as the alias's own TTL. Ours may be a
+ * second old by now; a forwarder's may be nearly used up, so there we take what
+ * is assumed of unknown histories. */
+static uint32_t alias_ttl(
+	const struct session *s, const struct owner_auth *oa, uint32_t ttl)
+{
+	const char *const *forward = s->e->cfg->resolver.forward;
+	uint32_t alias = oa->cname_ttl + 1;
+
+	if (forward != NULL && *forward != NULL &&
+		alias < (uint32_t)s->policy.assumed_prior_ttl)
+		alias = (uint32_t)s->policy.assumed_prior_ttl;
+	return alias > ttl ? alias : ttl;
+}
+
 static enum status distribute(struct session *s, const struct names *names,
 	const struct authority *a, const struct sweep *sw, struct err *err)
 {
@@ -545,9 +560,8 @@ static enum status distribute(struct session *s, const struct names *names,
 
 			convert_answer(s, &z->server[in->server], in, out,
 				&oo->agility_bad);
-			/* A cache keeps the alias for as long as its own TTL */
-			if (oa->is_cname && oa->cname_ttl > out->ttl)
-				out->ttl = oa->cname_ttl;
+			if (oa->is_cname)
+				out->ttl = alias_ttl(s, oa, out->ttl);
 		}
 		st = convert_validated(s, i, oa, err);
 	}
