@@ -89,10 +89,10 @@ alias_conf() { # NAME PROVIDER
 	LAB_RELOAD="$MTA $W reload mx4" conf_lineage "$1" "$2"
 }
 alias_conf $alias home | configure
-"$MTA" "$W" down mx1-home
-ip addr del "$IP/32" dev lo
 senders_stop
 check "no mismatch so far" [ "$(mismatches)" = 0 ]
+"$MTA" "$W" down mx1-home
+ip addr del "$IP/32" dev lo
 danelaw run $alias >>"$W/run.log" 2>&1
 "$MTA" "$W" up mx4 "$IP" - "$STATE/live/$alias/combined.pem"
 check "alias: published and steady" run_until 40 $alias is_ripe $alias
