@@ -391,6 +391,8 @@ bool codec_soa(const struct codec_msg *m, const struct codec_rr *rr,
 		end - off != 20)
 		return false;
 	ret->serial = get32(m->wire + off);
+	ret->refresh = get32(m->wire + off + 4);
+	ret->retry = get32(m->wire + off + 8);
 	ret->minimum = get32(m->wire + off + 16);
 	return true;
 }

@@ -99,9 +99,41 @@ const struct codec_rr *codec_find(const struct codec_msg *m,
 
 struct codec_soa {
 	uint32_t serial, minimum;
+	uint32_t refresh, retry;
 };
 bool codec_soa(const struct codec_msg *m, const struct codec_rr *rr,
 	struct codec_soa *ret);
+
+/* RDATA in canonical form (RFC 4034 6.2): names expanded and in lower case,
+ * for types of the first days, which servers compress, and DNAME and SRV.
+ * *ret is in the message when nothing had to change, else in buf. False when
+ * it cannot be decoded or does not fit. */
+bool codec_rdata_canon(const struct codec_msg *m, const struct codec_rr *rr,
+	uint8_t *buf, size_t cap, const uint8_t **ret, size_t *ret_len);
+/* Equal RRsets have equal digests, whatever their order; 0: there is none. Not
+ * cryptographic. */
+uint64_t codec_digest(const struct codec_msg *m, enum codec_section section,
+	const struct codec_name *owner, uint16_t type);
+
+struct codec_window {
+	int64_t inception, expiration; /* s since 1970; 0: no RRSIG */
+	bool timely;                   /* now is inside */
+};
+/* What the RRSIGs of an RRset claim; nothing is verified. Of several the one
+ * that is timely and ends last. */
+struct codec_window codec_window_of(const struct codec_msg *m,
+	enum codec_section section, const struct codec_name *owner,
+	uint16_t type, int64_t now_s);
+/* The same of a denial: the RRset of the authority section that ends first. */
+struct codec_window codec_window_denial(
+	const struct codec_msg *m, int64_t now_s);
+
+/* RFC 4034 B */
+uint16_t codec_keytag(const uint8_t *dnskey, size_t len);
+/* Is the DS record the digest of this key of zone? With a digest type that is
+ * not known here, key tag and algorithm decide. (RFC 4034 5.1.4, RFC 4509) */
+bool codec_ds_match(const struct rdata *ds, const struct codec_name *zone,
+	const uint8_t *dnskey, size_t len);
 
 /* The validated keys of a zone, ready for use. */
 struct codec_zone;

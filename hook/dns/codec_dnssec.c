@@ -17,6 +17,7 @@
 #define RRSET_MAX 520     /* records of one RRset */
 #define TRIES_MAX 8       /* cryptographic operations for one RRset */
 #define SIGNED_MAX 262144 /* octets of signed data */
+#define NAMES_MAX 65536   /* octets of RDATA with names in one RRset */
 #define RRSIG_FIXED 18
 #define KEY_ZONE 0x0100
 #define KEY_REVOKE 0x0080
@@ -48,6 +49,7 @@ struct codec_verifier {
 	struct memo *memo; /* open addressing, size a power of two */
 	size_t memo_n, memo_size;
 	ldns_buffer *buf;
+	uint8_t names[NAMES_MAX]; /* RDATA that had to be expanded */
 	size_t len; /* of data; starts with the zone key's address */
 	uint8_t data[SIGNED_MAX];
 };
@@ -334,32 +336,11 @@ static int canon_cmp(const void *pa, const void *pb)
 	return c != 0 ? c : (int)a->len - (int)b->len;
 }
 
-/* Only SOA, of the types judged here, has names to expand and to lower. */
-static bool canon_soa(const struct codec_msg *m, const struct codec_rr *rr,
-	uint8_t out[static 2 * CODEC_WIRE_MAX + 20], struct canon *ret)
-{
-	size_t off = rr->rdata, end = off + rr->rdlen, len = 0;
-	struct codec_name name;
-
-	for (int i = 0; i < 2; i++) {
-		if (!codec_name_read(m->wire, end, off, &name, &off))
-			return false;
-		memcpy(out + len, name.w, name.len);
-		len += name.len;
-	}
-	if (end - off != 20)
-		return false;
-	memcpy(out + len, m->wire + off, 20);
-	*ret = (struct canon){ .d = out, .len = (uint16_t)(len + 20) };
-	return true;
-}
-
 struct rrset {
 	const struct codec_name *owner;
 	uint16_t type;
 	size_t n;
 	struct canon rr[RRSET_MAX];
-	uint8_t soa[2 * CODEC_WIRE_MAX + 20];
 	size_t n_sigs;
 	struct rrsig sig[TRIES_MAX];
 };
@@ -398,13 +379,17 @@ static bool take_rrsig(struct rrset *set, const struct codec_zone *z,
 
 /* Collects the RRset and its signatures. *ret_any: there was an RRSIG of it,
  * usable or not. False: cannot be judged. */
-static bool collect(struct rrset *set, const struct codec_zone *z,
-	const struct codec_msg *m, enum codec_section section, int64_t now_s,
-	bool *ret_any)
+static bool collect(struct codec_verifier *v, struct rrset *set,
+	const struct codec_zone *z, const struct codec_msg *m,
+	enum codec_section section, bool *ret_any)
 {
+	size_t used = 0;
+
 	for (size_t i = 0; i < m->n; i++) {
 		const struct codec_rr *rr = &m->rr[i];
 		struct codec_name owner;
+		const uint8_t *d;
+		size_t len;
 
 		if (rr->section != section ||
 			(rr->type != set->type && rr->type != RRTYPE_RRSIG))
@@ -413,19 +398,19 @@ static bool collect(struct rrset *set, const struct codec_zone *z,
 		if (!codec_name_eq(&owner, set->owner))
 			continue;
 		if (rr->type == RRTYPE_RRSIG) {
-			*ret_any |= take_rrsig(set, z, m, rr, now_s);
+			*ret_any |= take_rrsig(set, z, m, rr, v->now_s);
 			continue;
 		}
 		if (set->n >= RRSET_MAX)
 			return false;
-		set->rr[set->n] = (struct canon){
-			.d = m->wire + rr->rdata,
-			.len = rr->rdlen,
-		};
-		if (rr->type == RRTYPE_SOA &&
-			(set->n > 0 ||
-				!canon_soa(m, rr, set->soa, &set->rr[0])))
+		if ((rr->type == RRTYPE_SOA && set->n > 0) ||
+			!codec_rdata_canon(m, rr, v->names + used,
+				sizeof(v->names) - used, &d, &len))
 			return false;
+		if (d == v->names + used)
+			used += len;
+		set->rr[set->n] =
+			(struct canon){ .d = d, .len = (uint16_t)len };
 		set->n++;
 	}
 	qsort(set->rr, set->n, sizeof(set->rr[0]), canon_cmp);
@@ -512,7 +497,7 @@ void codec_verify(struct codec_verifier *v, const struct codec_zone *z,
 	set.n = set.n_sigs = 0;
 	*ret = (struct codec_verdict){ .sig = CODEC_SIG_BAD,
 		.why = "no RRSIG by this zone's keys" };
-	if (!collect(&set, z, m, section, v->now_s, &any)) {
+	if (!collect(v, &set, z, m, section, &any)) {
 		ret->why = "the RRset cannot be decoded";
 		return;
 	}

@@ -186,8 +186,12 @@ void exchange_finish(struct exchange *x, struct query *q,
 		.msg = outcome == XCHG_REPLY ? &x->msg : NULL,
 		.tcp = tcp,
 		.errnum = q->errnum,
+		.sent = q->sent_ms != 0,
 	};
 	size_t tag = q->tag;
+
+	if (res.sent)
+		res.took_ms = (uint32_t)(clock_mono_ms() - q->sent_ms);
 
 	query_free(x, q);
 	if (x->st == ST_OK)
@@ -197,26 +201,43 @@ void exchange_finish(struct exchange *x, struct query *q,
 void exchange_give_up(struct exchange *x, struct query *q)
 {
 	enum exchange_outcome outcome = XCHG_TIMEOUT;
+	bool tcp = q->server->tcp_dead || q->tcp_tries > 0;
 
+	if (q->via != EXCHANGE_AUTO)
+		tcp = q->via == EXCHANGE_TCP;
 	if (q->garbage)
 		outcome = XCHG_GARBAGE;
 	else if (q->errnum != 0)
 		outcome = XCHG_NETWORK;
-	exchange_finish(x, q, outcome, q->server->tcp_dead || q->tcp_tries > 0);
+	exchange_finish(x, q, outcome, tcp);
+}
+
+/* A query that TCP alone must carry gets a second chance where TCP works: its
+ * connection may have been one too many. */
+static bool tcp_hopeless(const struct query *q)
+{
+	const struct server *s = q->server;
+	bool again = q->truncated || (q->via == EXCHANGE_TCP && s->tcp_ok);
+
+	return s->tcp_dead || q->tcp_tries >= (again ? TCP_TRIES_MAX : 1);
 }
 
 void exchange_to_tcp(struct exchange *x, struct query *q)
 {
 	struct server *s = q->server;
+	bool both = q->via == EXCHANGE_AUTO;
 
 	q->must_tcp = true;
-	if (s->tcp_dead || q->tcp_tries >= (q->truncated ? 2 : 1)) {
+	if (tcp_hopeless(q)) {
 		int errnum = q->errnum;
 
+		if (!both && errnum == 0)
+			q->errnum = s->tcp_errnum;
 		exchange_give_up(x, q);
 		/* Both ways tried in full and never a sound: the others that
 		 * still wait for their turn need not find out one by one. */
-		while (!s->heard && (q = exchange_pop(&s->udp)) != NULL) {
+		while (both && !s->heard &&
+			(q = exchange_pop(&s->udp)) != NULL) {
 			if (q->errnum == 0)
 				q->errnum = errnum;
 			exchange_give_up(x, q);
@@ -243,7 +264,9 @@ static void udp_failed(struct exchange *x, struct query *q, int errnum)
 		if (s->window < WINDOW_MIN)
 			s->window = WINDOW_MIN;
 	}
-	if (q->tries >= x->lim.tries) {
+	if (q->tries >= x->lim.tries && q->via == EXCHANGE_UDP) {
+		exchange_give_up(x, q);
+	} else if (q->tries >= x->lim.tries) {
 		exchange_to_tcp(x, q);
 	} else if (errnum != 0) {
 		exchange_arm(&x->back, &q->it);
@@ -288,6 +311,8 @@ static bool udp_launch(struct exchange *x, struct query *q)
 	q->it.fd = fd;
 	x->n_fds++;
 	q->server->n_udp++;
+	if (q->sent_ms == 0)
+		q->sent_ms = clock_mono_ms();
 	q->id = exchange_random(x);
 	len = codec_query(wire, q->id, q->qname, q->qtype);
 	if (epoll_ctl(x->epfd, EPOLL_CTL_ADD, fd, &ev) != 0 ||
@@ -322,7 +347,7 @@ static void udp_event(struct exchange *x, struct query *q)
 		s->heard = true;
 		if (s->window < WINDOW_MAX)
 			s->window++;
-		if (x->msg.tc) {
+		if (x->msg.tc && q->via != EXCHANGE_UDP) {
 			query_close(x, q);
 			q->truncated = true;
 			exchange_to_tcp(x, q);
@@ -357,6 +382,15 @@ static bool family_has_route(int family)
 	return true;
 }
 
+static void enqueue(struct server *s, struct query *q)
+{
+	bool tcp = s->many && !s->tcp_dead;
+
+	if (q->via != EXCHANGE_AUTO)
+		tcp = q->via == EXCHANGE_TCP;
+	exchange_push(tcp ? &s->tcp : &s->udp, q);
+}
+
 static void server_start(struct exchange *x, struct server *s)
 {
 	int fd = udp_socket(s->addr);
@@ -367,12 +401,13 @@ static void server_start(struct exchange *x, struct server *s)
 		(void)close(fd);
 	else if (route_errno(errno))
 		s->no_route = !family_has_route(s->addr->ss.ss_family);
-	s->many = s->fresh.n > EXCHANGE_FEW;
+	s->many = s->n_auto > EXCHANGE_FEW;
 	while ((q = exchange_pop(&s->fresh)) != NULL) {
 		if (s->no_route)
-			exchange_finish(x, q, XCHG_NO_ROUTE, false);
+			exchange_finish(
+				x, q, XCHG_NO_ROUTE, q->via == EXCHANGE_TCP);
 		else
-			exchange_push(s->many ? &s->tcp : &s->udp, q);
+			enqueue(s, q);
 	}
 }
 
@@ -551,6 +586,13 @@ enum status exchange_add(struct exchange *x, const struct dns_addr *addr,
 	const struct codec_name *qname, uint16_t qtype, size_t tag,
 	struct err *err)
 {
+	return exchange_add_via(x, addr, qname, qtype, EXCHANGE_AUTO, tag, err);
+}
+
+enum status exchange_add_via(struct exchange *x, const struct dns_addr *addr,
+	const struct codec_name *qname, uint16_t qtype,
+	enum exchange_transport via, size_t tag, struct err *err)
+{
 	struct server *s = server_of(x, addr);
 	struct query *q = calloc(1, sizeof(*q));
 
@@ -563,6 +605,9 @@ enum status exchange_add(struct exchange *x, const struct dns_addr *addr,
 	q->qname = qname;
 	q->qtype = qtype;
 	q->tag = tag;
+	q->via = via;
+	q->must_tcp = via == EXCHANGE_TCP;
+	s->n_auto += via == EXCHANGE_AUTO;
 	q->all_next = x->all;
 	if (x->all != NULL)
 		x->all->all_prev = q;
@@ -570,10 +615,8 @@ enum status exchange_add(struct exchange *x, const struct dns_addr *addr,
 	x->n_left++;
 	if (!s->started)
 		exchange_push(&s->fresh, q);
-	else if (s->many && !s->tcp_dead)
-		exchange_push(&s->tcp, q);
 	else
-		exchange_push(&s->udp, q);
+		enqueue(s, q);
 	exchange_ready(x, s);
 	return ST_OK;
 }
@@ -603,7 +646,7 @@ enum status exchange_new(const struct exchange_limits *lim, exchange_done done,
 		x->lim.tries = 16;
 	x->udp.span_ms = x->lim.try_ms;
 	x->back.span_ms = BACKOFF_MS;
-	x->tcp.span_ms = x->lim.try_ms;
+	x->tcp.span_ms = x->lim.tcp_ms > 0 ? x->lim.tcp_ms : x->lim.try_ms;
 	x->done = done;
 	x->ctx = ctx;
 	x->max_fds = max_fds();

@@ -18,6 +18,13 @@ struct exchange_limits {
 	int64_t try_ms;      /* one UDP try, and TCP without an answer; 0 = 2000
 			      */
 	int tries;           /* UDP tries before TCP; 0 = 3 */
+	int64_t tcp_ms;      /* TCP without an answer; 0 = try_ms */
+};
+
+enum exchange_transport {
+	EXCHANGE_AUTO, /* UDP, then TCP; TCP for many */
+	EXCHANGE_UDP,  /* nothing else; a truncated reply is the reply */
+	EXCHANGE_TCP
 };
 
 enum exchange_outcome {
@@ -32,7 +39,9 @@ struct exchange_result {
 	enum exchange_outcome outcome;
 	const struct codec_msg *msg; /* XCHG_REPLY; for the call only */
 	bool tcp;
-	int errnum; /* XCHG_NETWORK */
+	int errnum;       /* XCHG_NETWORK */
+	bool sent;        /* false: the deadline came before its turn */
+	uint32_t took_ms; /* since it was sent first */
 };
 
 /* Called once for each query; may call exchange_add. Another status than ST_OK
@@ -48,6 +57,10 @@ void exchange_free(struct exchange *x);
 enum status exchange_add(struct exchange *x, const struct dns_addr *addr,
 	const struct codec_name *qname, uint16_t qtype, size_t tag,
 	struct err *err);
+/* By one transport only, however many there are. */
+enum status exchange_add_via(struct exchange *x, const struct dns_addr *addr,
+	const struct codec_name *qname, uint16_t qtype,
+	enum exchange_transport via, size_t tag, struct err *err);
 /* Until all are done. Fails for memory, descriptors and done's status only. */
 enum status exchange_run(struct exchange *x, struct err *err);
 

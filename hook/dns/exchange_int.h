@@ -4,6 +4,8 @@
 
 #include "hook/dns/exchange.h"
 
+#define TCP_TRIES_MAX 2
+
 struct timers;
 
 /* What epoll and the timers point to: first member of query and conn. */
@@ -31,7 +33,9 @@ struct query {
 	size_t tag;
 	uint16_t qtype, id;
 	uint8_t tries, tcp_tries;
-	bool must_tcp; /* truncated, or UDP has given up */
+	enum exchange_transport via;
+	int64_t sent_ms; /* 0: not yet */
+	bool must_tcp;   /* truncated, or UDP has given up */
 	bool truncated;
 	bool garbage;
 	int errnum;
@@ -67,12 +71,14 @@ struct server {
 	bool ready, started, many, no_route;
 	bool heard; /* anything that fits, ever */
 	struct queue fresh, udp, tcp;
+	size_t n_auto; /* before it was started */
 	size_t n_udp, window;
 	int64_t halved_ms;
 	struct conn *conns;
 	size_t n_conns, max_conns, n_tcp; /* n_tcp: queries in conns */
 	size_t per_conn;                  /* queries on one connection */
 	bool tcp_ok, tcp_dead;
+	int tcp_errnum; /* of the last connection that failed */
 	unsigned int tcp_fail, tcp_poor;
 };
 

@@ -22,6 +22,7 @@
 #include <sys/epoll.h>
 
 #include "hook/base/auto.h"
+#include "hook/base/clock.h"
 
 #define CONN_SHARE 125 /* queries that are worth a connection of their own */
 #define CONN_MAX 8     /* connections to one server: BIND queues ten */
@@ -67,6 +68,23 @@ static void give_back(struct exchange *x, struct query *q, bool failed)
 		q);
 }
 
+/* It can go nowhere but down another connection. Some servers read only the
+ * first query: after one answer and then silence each gets a connection of its
+ * own. All other silence is an answer. */
+static void give_back_tcp(
+	struct exchange *x, const struct conn *c, struct query *q, bool stalled)
+{
+	struct server *s = c->server;
+
+	if (c->answered == 0 && q->errnum == 0)
+		q->errnum = s->tcp_errnum;
+	if (stalled && c->answered == 1)
+		s->per_conn = 1;
+	else if (stalled && c->connected)
+		q->tcp_tries = TCP_TRIES_MAX;
+	give_back(x, q, c->answered == 0);
+}
+
 static void grade(struct server *s, const struct conn *c, bool stalled)
 {
 	if (c->answered == 0) {
@@ -92,6 +110,8 @@ static void conn_end(
 	bool failed = stalled || c->answered == 0;
 	struct query *q;
 
+	if (c->answered == 0)
+		s->tcp_errnum = errnum != 0 || stalled ? errnum : ECONNRESET;
 	exchange_disarm(&c->it);
 	(void)close(c->it.fd);
 	x->n_fds--;
@@ -108,7 +128,10 @@ static void conn_end(
 			continue;
 		if (errnum != 0)
 			q->errnum = errnum;
-		give_back(x, q, failed);
+		if (q->via == EXCHANGE_TCP)
+			give_back_tcp(x, c, q, stalled);
+		else
+			give_back(x, q, failed);
 	}
 	if (s->tcp_dead) {
 		struct queue rest = s->tcp;
@@ -160,7 +183,11 @@ static void conn_take(struct exchange *x, struct conn *c, size_t count)
 		c->cap = cap;
 	}
 	while (c->n < want && s->tcp.n > 0) {
-		c->slot[c->n++] = exchange_pop(&s->tcp);
+		struct query *q = exchange_pop(&s->tcp);
+
+		if (q->sent_ms == 0)
+			q->sent_ms = clock_mono_ms();
+		c->slot[c->n++] = q;
 		c->left++;
 		s->n_tcp++;
 	}
@@ -242,6 +269,7 @@ bool conn_launch(struct exchange *x, struct server *s)
 
 		s->tcp = (struct queue){ .n = 0 };
 		s->tcp_dead = true;
+		s->tcp_errnum = errnum;
 		while ((q = exchange_pop(&rest)) != NULL && x->st == ST_OK) {
 			q->errnum = errnum;
 			give_back(x, q, true);

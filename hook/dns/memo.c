@@ -119,6 +119,16 @@ const struct lookup *memo_get(
 	return m->cap > 0 ? m->slot[find(m, name, type)] : NULL;
 }
 
+size_t memo_count(const struct memo *m)
+{
+	return m->n_run;
+}
+
+const struct lookup *memo_at(const struct memo *m, size_t i)
+{
+	return m->entry[i];
+}
+
 /* No compression here: libunbound hands out RDATA in its plain form. */
 bool rdata_name(const struct rdata *rd, char ret[static DNS_NAME_MAX])
 {

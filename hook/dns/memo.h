@@ -20,6 +20,9 @@ enum status memo_run(struct memo *m, struct err *err);
 /* Borrowed, valid until memo_free; never NULL for what was wanted and run. */
 const struct lookup *memo_get(
 	const struct memo *m, const char *name, uint16_t type);
+/* All that were asked, in the order of the first wish. */
+size_t memo_count(const struct memo *m);
+const struct lookup *memo_at(const struct memo *m, size_t i);
 /* The name in the RDATA of an NS or a CNAME record; false when it is not one
  * that danelaw handles. */
 bool rdata_name(const struct rdata *rd, char ret[static DNS_NAME_MAX]);

@@ -5,26 +5,23 @@
  *
  * Invariants: a bogus answer yields no data at all, whatever libunbound hands
  * out with it (it says rcode 0 and havedata 1); no answer is FAILED, which is
- * not a verdict; nothing is written to stderr. (RFC 4035 4.3, RFC 4033 5)
+ * not a verdict; nothing is written to stderr; what comes through a
+ * forwarder that is not fit for DNSSEC is never BOGUS. (RFC 4035 4.3, RFC 4033
+ * 5)
  */
-#include "hook/dns/resolver.h"
+#include "hook/dns/resolver_int.h"
 
 #include "hook/base/auto.h"
-#include "hook/base/buf.h"
 #include "hook/base/clock.h"
 #include "hook/dns/codec_referral.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unbound.h>
 
 #define FILE_MAX ((size_t)1 << 20) /* trust anchor, root hints */
+#define FORWARDERS_MAX 4096        /* octets of their list */
+#define TEST_MS 5000               /* to test one of several forwarders */
 #define DEFAULT_TIMEOUT_MS 15000
 /* Time that each further look-up of a batch adds to its one deadline. */
 #define EXTRA_MS_PER_JOB 2
@@ -33,25 +30,13 @@ struct resolver {
 	struct ub_ctx *ctx;
 	int64_t timeout_ms;
 	size_t at_once; /* look-ups handed to libunbound */
-	char forward[160]; /* for messages; "" when we iterate */
-	bool forward_checked;
-	char forward_fault[200]; /* "" when it is fit for DNSSEC */
+	char *anchor, *hints;
+	char **forward; /* NULL-terminated; none: we iterate */
+	size_t n_forward;
+	char *forwarders; /* in one line */
+	bool tested;
+	char fault[512]; /* "" when it is fit for DNSSEC */
 };
-
-static const char *const security_names[] = {
-	[DNS_SECURE] = "secure",
-	[DNS_INSECURE] = "insecure",
-	[DNS_BOGUS] = "bogus",
-	[DNS_FAILED] = "failed",
-};
-_Static_assert(
-	sizeof(security_names) / sizeof(security_names[0]) == DNS_FAILED + 1,
-	"security_names");
-
-const char *dns_security_name(enum dns_security s)
-{
-	return security_names[s];
-}
 
 static const char *const options[][2] = {
 	{ "module-config:", "validator iterator" },
@@ -79,112 +64,6 @@ static const char *const local_zones[] = { "localhost.", "test.", "invalid.",
 	"0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
 	"ip6.arpa." };
 
-static enum status slurp(
-	const char *what, const char *path, struct buf *ret, struct err *err)
-{
-	auto_fd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct stat sb;
-	char chunk[4096];
-
-	if (fd < 0)
-		return err_sys(err, ST_CONFIG, errno,
-			"cannot read the %s file %s", what, path);
-	if (fstat(fd, &sb) != 0 || !S_ISREG(sb.st_mode))
-		return err_set(err, ST_CONFIG,
-			"the %s file %s is not a regular file", what, path);
-	for (;;) {
-		ssize_t got = read(fd, chunk, sizeof(chunk));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return err_sys(err, ST_CONFIG, errno,
-				"cannot read the %s file %s", what, path);
-		if (got == 0)
-			return ST_OK;
-		if (buf_append(ret, chunk, (size_t)got, err) != ST_OK) {
-			(void)err_context(err, "the %s file %s", what, path);
-			err->st = ST_CONFIG;
-			return err->st;
-		}
-	}
-}
-
-/* Does a line that is no comment hold this word? */
-static bool has_word(const char *text, const char *word)
-{
-	size_t len = strlen(word);
-
-	while (*text != '\0') {
-		size_t line = strcspn(text, "\n");
-		size_t code = strcspn(text, ";\n");
-
-		for (size_t i = 1; i + len < code; i++)
-			if (strncmp(text + i, word, len) == 0 &&
-				strchr(" \t", text[i - 1]) != NULL &&
-				strchr(" \t", text[i + len]) != NULL)
-				return true;
-		text += line + (text[line] == '\n');
-	}
-	return false;
-}
-
-/* Connecting a UDP socket sends nothing: it asks the kernel for a route. */
-static bool has_route(const struct in6_addr *to)
-{
-	struct sockaddr_in6 sa = { .sin6_family = AF_INET6,
-		.sin6_port = htons(53),
-		.sin6_addr = *to };
-	auto_fd fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	return fd >= 0 &&
-	       connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0;
-}
-
-static bool text_routes(const char *text, size_t len)
-{
-	char addr[INET6_ADDRSTRLEN];
-	struct in6_addr in6;
-
-	if (len == 0 || len >= sizeof(addr))
-		return false;
-	memcpy(addr, text, len);
-	addr[len] = '\0';
-	return inet_pton(AF_INET6, addr, &in6) == 1 && has_route(&in6);
-}
-
-/* Unbound loses seconds on servers that it has no route to. A documentation
- * address goes where the default route goes; a private tree has hints. */
-static bool want_ipv6(const struct resolver_config *cfg, const char *hints)
-{
-	if (text_routes("2001:db8::1", 11))
-		return true;
-	for (size_t i = 0; cfg->forward != NULL && cfg->forward[i] != NULL; i++)
-		if (text_routes(cfg->forward[i], strcspn(cfg->forward[i], "@")))
-			return true;
-	while (*hints != '\0') {
-		size_t len = strcspn(hints, " \t\r\n");
-
-		if (text_routes(hints, len))
-			return true;
-		hints += len + (hints[len] != '\0');
-	}
-	return false;
-}
-
-/* Questions in flight, one descriptor each: half of what we may open. When the
- * servers of one zone are dead, the rest must not queue behind it. */
-static unsigned int port_limit(void)
-{
-	struct rlimit lim;
-
-	if (getrlimit(RLIMIT_NOFILE, &lim) != 0)
-		return 64;
-	if (lim.rlim_cur == RLIM_INFINITY || lim.rlim_cur > 2048)
-		return 1024;
-	return lim.rlim_cur < 64 ? 32 : (unsigned int)lim.rlim_cur / 2;
-}
-
 static enum status ub_fail(int code, const char *what, const char *value,
 	const char *log, struct err *err)
 {
@@ -211,12 +90,12 @@ static enum status set_options(struct resolver *r,
 		if (rc != 0)
 			return ub_fail(rc, "option ", options[i][0], "", err);
 	}
-	rc = ub_ctx_set_option(
-		r->ctx, "do-ip6:", want_ipv6(cfg, hints) ? "yes" : "no");
+	rc = ub_ctx_set_option(r->ctx,
+		"do-ip6:", resolver_want_ipv6(cfg, hints) ? "yes" : "no");
 	if (rc != 0)
 		return ub_fail(rc, "option ", "do-ip6", "", err);
-	r->at_once = port_limit();
-	(void)snprintf(ports, sizeof(ports), "%u", port_limit());
+	r->at_once = resolver_port_limit();
+	(void)snprintf(ports, sizeof(ports), "%zu", r->at_once);
 	rc = ub_ctx_set_option(r->ctx, "outgoing-range:", ports);
 	if (rc != 0)
 		return ub_fail(rc, "option ", "outgoing-range", "", err);
@@ -229,16 +108,11 @@ static enum status set_options(struct resolver *r,
 			return ub_fail(
 				rc, "root hints ", cfg->root_hints, "", err);
 	}
-	for (size_t i = 0; cfg->forward != NULL && cfg->forward[i] != NULL;
-		i++) {
-		size_t used = strlen(r->forward);
-
+	for (size_t i = 0; i < r->n_forward; i++) {
 		rc = ub_ctx_set_fwd(r->ctx, cfg->forward[i]);
 		if (rc != 0)
 			return ub_fail(
 				rc, "forward ", cfg->forward[i], "", err);
-		(void)snprintf(r->forward + used, sizeof(r->forward) - used,
-			"%s%s", used > 0 ? ", " : "", cfg->forward[i]);
 	}
 	rc = ub_ctx_async(r->ctx, 1);
 	return rc == 0 ? ST_OK : ub_fail(rc, "threads", "", "", err);
@@ -271,31 +145,34 @@ static enum status finish(struct resolver *r, struct err *err)
 	return st;
 }
 
-static enum status check_files(const struct resolver_config *cfg,
-	struct buf *anchor, struct buf *hints, struct err *err)
+/* For the tests of each forwarder, which need resolvers of their own. */
+static enum status keep_config(
+	struct resolver *r, const struct resolver_config *cfg, struct err *err)
 {
-	if (cfg->trust_anchor == NULL)
-		return err_set(err, ST_CONFIG,
-			"no trust anchor: set trust_anchor in the resolver "
-			"section (Debian: /usr/share/dns/root.key of the "
-			"package dns-root-data)");
-	if (slurp("trust anchor", cfg->trust_anchor, anchor, err) != ST_OK)
-		return err->st;
-	if (!has_word(buf_str(anchor), "DS") &&
-		!has_word(buf_str(anchor), "DNSKEY"))
-		return err_set(err, ST_CONFIG,
-			"the trust anchor file %s holds neither a DS nor a "
-			"DNSKEY record",
-			cfg->trust_anchor);
-	if (cfg->root_hints == NULL)
-		return ST_OK;
-	if (slurp("root hints", cfg->root_hints, hints, err) != ST_OK)
-		return err->st;
-	if (!has_word(buf_str(hints), "NS"))
-		return err_set(err, ST_CONFIG,
-			"the root hints file %s holds no NS record",
-			cfg->root_hints);
-	return ST_OK;
+	auto_buf list = BUF_INIT(FORWARDERS_MAX);
+	size_t n = 0;
+
+	while (cfg->forward != NULL && cfg->forward[n] != NULL)
+		n++;
+	r->anchor = strdup(cfg->trust_anchor);
+	r->hints = cfg->root_hints != NULL ? strdup(cfg->root_hints) : NULL;
+	r->forward = calloc(n + 1, sizeof(*r->forward));
+	if (r->anchor == NULL || r->forward == NULL ||
+		(cfg->root_hints != NULL && r->hints == NULL))
+		return err_set(err, ST_NOMEM, "out of memory");
+	for (; r->n_forward < n; r->n_forward++) {
+		const char *f = cfg->forward[r->n_forward];
+
+		if (buf_printf(&list, err, "%s%s", list.len > 0 ? ", " : "",
+			    f) != ST_OK)
+			return err_context(err, "the list of forwarders");
+		r->forward[r->n_forward] = strdup(f);
+		if (r->forward[r->n_forward] == NULL)
+			return err_set(err, ST_NOMEM, "out of memory");
+	}
+	r->forwarders = buf_take(&list);
+	return r->forwarders != NULL ? ST_OK
+				     : err_set(err, ST_NOMEM, "out of memory");
 }
 
 enum status resolver_new(const struct resolver_config *cfg,
@@ -305,7 +182,7 @@ enum status resolver_new(const struct resolver_config *cfg,
 	auto_buf hints = BUF_INIT(FILE_MAX);
 	struct resolver *r;
 
-	if (check_files(cfg, &anchor, &hints, err) != ST_OK)
+	if (resolver_files(cfg, &anchor, &hints, err) != ST_OK)
 		return err->st;
 	r = calloc(1, sizeof(*r));
 	if (r == NULL)
@@ -318,7 +195,8 @@ enum status resolver_new(const struct resolver_config *cfg,
 		return err_set(err, ST_NOMEM, "cannot create a resolver");
 	}
 	(void)ub_ctx_debugout(r->ctx, NULL);
-	if (set_options(r, cfg, buf_str(&hints), err) != ST_OK ||
+	if (keep_config(r, cfg, err) != ST_OK ||
+		set_options(r, cfg, buf_str(&hints), err) != ST_OK ||
 		finish(r, err) != ST_OK) {
 		resolver_free(r);
 		return err->st;
@@ -333,6 +211,12 @@ void resolver_free(struct resolver *r)
 		return;
 	if (r->ctx != NULL)
 		ub_ctx_delete(r->ctx);
+	for (size_t i = 0; i < r->n_forward; i++)
+		free(r->forward[i]);
+	free(r->forward);
+	free(r->forwarders);
+	free(r->anchor);
+	free(r->hints);
 	free(r);
 }
 
@@ -343,6 +227,7 @@ struct batch;
 struct pending {
 	struct lookup *lookup;
 	struct batch *batch;
+	int64_t since_ms;
 	int id;
 	bool busy;
 };
@@ -353,73 +238,6 @@ struct batch {
 	size_t open;
 	bool nomem;
 };
-
-void lookup_release(struct lookup *l)
-{
-	for (size_t i = 0; i < l->n; i++)
-		free(l->rr[i].data);
-	free(l->rr);
-	l->rr = NULL;
-	l->n = 0;
-}
-
-static const char *type_name(uint16_t type, char ret[static 16])
-{
-	static const struct {
-		uint16_t type;
-		const char *name;
-	} known[] = { { RRTYPE_A, "A" }, { RRTYPE_NS, "NS" },
-		{ RRTYPE_CNAME, "CNAME" }, { RRTYPE_SOA, "SOA" },
-		{ RRTYPE_MX, "MX" }, { RRTYPE_TXT, "TXT" },
-		{ RRTYPE_AAAA, "AAAA" }, { RRTYPE_DS, "DS" },
-		{ RRTYPE_DNSKEY, "DNSKEY" }, { RRTYPE_TLSA, "TLSA" } };
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (known[i].type == type)
-			return known[i].name;
-	(void)snprintf(ret, 16, "TYPE%u", type);
-	return ret;
-}
-
-static void why_set(char ret[static 256], const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-/* Cuts off what is too long. The old text may be among the arguments. */
-static void why_set(char ret[static 256], const char *fmt, ...)
-{
-	char text[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	memcpy(ret, text, sizeof(text));
-}
-
-/* Bogus, or no answer: no data, and why. */
-static void judge(struct lookup *l, enum dns_security s, const char *why)
-{
-	char type[16];
-
-	lookup_release(l);
-	l->havedata = l->nxdomain = false;
-	l->security = s;
-	why_set(l->why, "%s of %s: %s", type_name(l->type, type), l->name, why);
-}
-
-static const char *rcode_text(int rcode, char ret[static 40])
-{
-	switch (rcode) {
-	case 2:
-		return "SERVFAIL (its servers do not answer, or answer with "
-		       "errors)";
-	case 5:
-		return "REFUSED";
-	default:
-		(void)snprintf(ret, 40, "DNS error code %d", rcode);
-		return ret;
-	}
-}
 
 static bool copy_data(struct lookup *l, const struct ub_result *res)
 {
@@ -446,29 +264,33 @@ static bool copy_data(struct lookup *l, const struct ub_result *res)
 static bool take(struct lookup *l, const struct ub_result *res)
 {
 	struct err err = ERR_INIT;
+	size_t len = res->answer_len > 0 ? (size_t)res->answer_len : 0;
 	char text[40];
 
+	l->rcode = res->rcode;
 	if (res->bogus) {
-		judge(l, DNS_BOGUS,
+		lookup_judge(l, DNS_BOGUS,
 			res->why_bogus != NULL ? res->why_bogus : "bogus");
+		lookup_packet(l, res->answer_packet, len);
 		return true;
 	}
 	if (res->rcode != 0 && res->rcode != 3) {
-		judge(l, DNS_FAILED, rcode_text(res->rcode, text));
+		lookup_judge(l, DNS_FAILED, lookup_rcode(res->rcode, text));
 		return true;
 	}
 	if (res->canonname != NULL &&
 		name_canon(res->canonname, l->canon, &err) != ST_OK) {
-		judge(l, DNS_FAILED, err.text);
+		lookup_judge(l, DNS_FAILED, err.text);
 		return true;
 	}
 	l->security = res->secure ? DNS_SECURE : DNS_INSECURE;
 	l->nxdomain = res->nxdomain != 0;
 	l->havedata = res->havedata != 0;
 	l->ttl = res->ttl > 0 ? (uint32_t)res->ttl : 0;
-	if (res->answer_packet != NULL && res->answer_len > 0)
-		codec_zone_hint(res->answer_packet, (size_t)res->answer_len,
-			l->canon, l->type, res->secure != 0, l->zone);
+	if (res->answer_packet != NULL && len > 0)
+		codec_zone_hint(res->answer_packet, len, l->canon, l->type,
+			res->secure != 0, l->zone);
+	lookup_packet(l, res->answer_packet, len);
 	return !l->havedata || copy_data(l, res);
 }
 
@@ -478,10 +300,11 @@ static void on_answer(void *arg, int code, struct ub_result *res)
 
 	p->busy = false;
 	p->batch->open--;
+	p->lookup->took_ms = (uint32_t)(clock_mono_ms() - p->since_ms);
 	if (code != 0 || res == NULL) {
-		judge(p->lookup, DNS_FAILED, ub_strerror(code));
+		lookup_judge(p->lookup, DNS_FAILED, ub_strerror(code));
 	} else if (!take(p->lookup, res)) {
-		judge(p->lookup, DNS_FAILED, "out of memory");
+		lookup_judge(p->lookup, DNS_FAILED, "out of memory");
 		p->batch->nomem = true;
 	}
 	ub_resolve_free(res);
@@ -494,13 +317,14 @@ static void submit(struct resolver *r, struct pending *p)
 
 	/* Counted first: an answer may come before the call returns. */
 	p->busy = true;
+	p->since_ms = clock_mono_ms();
 	p->batch->open++;
 	rc = ub_resolve_async(
 		r->ctx, l->name, l->type, 1, p, on_answer, &p->id);
 	if (rc != 0) {
 		p->busy = false;
 		p->batch->open--;
-		judge(l, DNS_FAILED, ub_strerror(rc));
+		lookup_judge(l, DNS_FAILED, ub_strerror(rc));
 	}
 }
 
@@ -511,8 +335,8 @@ static void top_up(struct resolver *r, struct batch *b)
 		submit(r, &b->job[b->next++]);
 }
 
-static enum status wait_for(struct resolver *r, struct batch *b,
-	int64_t deadline, struct err *err)
+static enum status wait_for(
+	struct resolver *r, struct batch *b, int64_t deadline, struct err *err)
 {
 	struct pollfd pfd = { .fd = ub_fd(r->ctx), .events = POLLIN };
 
@@ -539,7 +363,9 @@ static void begin(struct lookup *l)
 {
 	lookup_release(l);
 	l->nxdomain = l->havedata = false;
-	l->ttl = 0;
+	l->ttl = l->took_ms = 0;
+	l->rcode = l->ede = -1;
+	l->inception = l->expiration = 0;
 	l->why[0] = l->zone[0] = '\0';
 	memcpy(l->canon, l->name, sizeof(l->canon));
 }
@@ -565,50 +391,107 @@ static enum status run(struct resolver *r, struct lookup *const jobs[],
 	st = wait_for(r, &b, deadline, err);
 	/* After ub_cancel no answer is delivered to p, which dies here. */
 	for (size_t i = 0; i < n; i++) {
-		if (p[i].busy)
+		if (p[i].busy) {
 			(void)ub_cancel(r->ctx, p[i].id);
+			jobs[i]->took_ms =
+				(uint32_t)(clock_mono_ms() - p[i].since_ms);
+		}
 		if (p[i].busy || i >= b.next)
-			judge(jobs[i], DNS_FAILED, late);
+			lookup_judge(jobs[i], DNS_FAILED, late);
 	}
 	if (st == ST_OK && b.nomem)
 		st = err_set(err, ST_NOMEM, "out of memory");
 	return st;
 }
 
-/*
- * A forwarder that strips signatures makes every answer bogus, and the reason
- * that libunbound gives then points at the zone. The root's own keys tell the
- * two apart.
- */
-static enum status check_forward(struct resolver *r, struct err *err)
+/* ---- fit for DNSSEC? ----------------------------------------------------- */
+
+/* What r says about the root. "" when it is fine. */
+static enum status ask_root(struct resolver *r, const char *forwarder,
+	char *ret, size_t len, struct err *err)
 {
-	struct lookup root = { .name = ".", .type = RRTYPE_DNSKEY };
-	struct lookup *job = &root;
+	struct lookup l[ROOT_JOBS];
+	struct lookup *job[ROOT_JOBS];
 	enum status st;
 
-	r->forward_checked = true;
-	st = run(r, &job, 1, err);
+	resolver_root_jobs(l);
+	for (size_t i = 0; i < ROOT_JOBS; i++)
+		job[i] = &l[i];
+	st = run(r, job, ROOT_JOBS, err);
+	if (st == ST_OK)
+		resolver_root_fault(l, forwarder, r->anchor, ret, len);
+	for (size_t i = 0; i < ROOT_JOBS; i++)
+		lookup_release(&l[i]);
+	return st;
+}
+
+/* libunbound asks whichever of several forwarders it likes: one that strips
+ * signatures would show now and then. Each is tested alone. */
+static enum status ask_through(const struct resolver *r, const char *forward,
+	char *ret, size_t len, struct err *err)
+{
+	const char *const only[] = { forward, NULL };
+	struct resolver_config cfg = { .forward = only,
+		.root_hints = r->hints,
+		.trust_anchor = r->anchor,
+		.timeout_ms =
+			r->timeout_ms < TEST_MS ? r->timeout_ms : TEST_MS };
+	struct resolver *one;
+	enum status st = resolver_new(&cfg, &one, err);
+
 	if (st != ST_OK)
 		return st;
-	if (root.security == DNS_FAILED)
-		(void)snprintf(r->forward_fault, sizeof(r->forward_fault),
-			"the forwarder %.64s does not answer or refuses to: "
-			"check 'forward' in the resolver section",
-			r->forward);
-	else if (root.security == DNS_BOGUS || !root.havedata)
-		(void)snprintf(r->forward_fault, sizeof(r->forward_fault),
-			"the forwarder %.64s does not pass on DNSSEC (or has "
-			"another root key than the trust anchor): use one that "
-			"does, or remove 'forward'",
-			r->forward);
-	lookup_release(&root);
+	st = ask_root(one, forward, ret, len, err);
+	resolver_free(one);
+	return st;
+}
+
+static enum status test(struct resolver *r, struct err *err)
+{
+	if (r->tested)
+		return ST_OK;
+	if (r->n_forward <= 1) {
+		if (ask_root(r, r->forward[0], r->fault, sizeof(r->fault),
+			    err) != ST_OK)
+			return err->st;
+	}
+	for (size_t i = 0; r->n_forward > 1 && i < r->n_forward; i++) {
+		size_t used = strlen(r->fault);
+		char one[sizeof(r->fault)] = "";
+
+		if (ask_through(r, r->forward[i], one, sizeof(one), err) !=
+			ST_OK)
+			return err->st;
+		if (one[0] != '\0')
+			(void)snprintf(r->fault + used, sizeof(r->fault) - used,
+				"%s%s", used > 0 ? "; " : "", one);
+	}
+	r->tested = true;
 	return ST_OK;
 }
 
+enum status resolver_selftest(
+	struct resolver *r, char *ret_fault, size_t len, struct err *err)
+{
+	if (test(r, err) != ST_OK)
+		return err->st;
+	(void)snprintf(ret_fault, len, "%s", r->fault);
+	return ST_OK;
+}
+
+const char *resolver_forwarders(const struct resolver *r)
+{
+	return r->forwarders;
+}
+
+/* Through a forwarder that spoils signatures everything looks bogus, and the
+ * reason that libunbound gives then points at the zone: that is no verdict. */
 static void blame_forward(const struct resolver *r, struct lookup *l)
 {
-	if (l->security == DNS_BOGUS || l->security == DNS_FAILED)
-		why_set(l->why, "%s (%s)", r->forward_fault, l->why);
+	if (l->security != DNS_BOGUS && l->security != DNS_FAILED)
+		return;
+	l->security = DNS_FAILED;
+	lookup_why(l->why, "%.180s (%s)", r->fault, l->why);
 }
 
 enum status resolver_lookup(struct resolver *r, struct lookup *const jobs[],
@@ -618,11 +501,11 @@ enum status resolver_lookup(struct resolver *r, struct lookup *const jobs[],
 
 	if (n == 0)
 		return ST_OK;
-	if (r->forward[0] != '\0' && !r->forward_checked &&
-		check_forward(r, err) != ST_OK)
+	if (r->n_forward > 0 && test(r, err) != ST_OK)
 		return err->st;
 	st = run(r, jobs, n, err);
-	for (size_t i = 0; r->forward_fault[0] != '\0' && i < n; i++)
+	for (size_t i = 0; r->n_forward > 0 && r->fault[0] != '\0' && i < n;
+		i++)
 		blame_forward(r, jobs[i]);
 	return st;
 }

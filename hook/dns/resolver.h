@@ -27,7 +27,7 @@ struct resolver_config {
 	const char *const *forward; /* NULL-terminated "addr" or "addr@port" */
 	const char *root_hints;     /* file or NULL */
 	const char *trust_anchor;   /* file (DS or DNSKEY zone format) */
-	int64_t timeout_ms;	    /* per look-up; 0 = 15 s */
+	int64_t timeout_ms;         /* per look-up; 0 = 15 s */
 };
 
 struct rdata {
@@ -45,11 +45,18 @@ struct lookup {
 	bool havedata;
 	uint32_t ttl;
 	char canon[DNS_NAME_MAX]; /* after CNAMEs; = name when none */
-	char zone[DNS_NAME_MAX]; /* apex of the zone that holds canon, when the
-				    answer tells; else "" */
-	struct rdata *rr;	  /* owned */
+	char zone[DNS_NAME_MAX];  /* apex of the zone that holds canon, when the
+				     answer tells; else "" */
+	struct rdata *rr;         /* owned */
 	size_t n;
 	char why[256]; /* for BOGUS and FAILED */
+	int rcode;     /* as libunbound says it; -1: it said nothing in time */
+	/* Window of the RRSIG that covers the answer (of several: the one that
+	 * ends last) or of the denial's proof; 0 when unsigned or not secure.
+	 * For BOGUS it is what came, if anything came. */
+	int64_t inception, expiration;
+	int ede; /* extended error (RFC 8914) in the answer, -1 none */
+	uint32_t took_ms;
 };
 
 void lookup_release(struct lookup *l);
@@ -67,6 +74,14 @@ enum status resolver_lookup(struct resolver *r, struct lookup *const jobs[],
 	size_t n, struct err *err);
 enum status resolver_lookup_one(struct resolver *r, const char *name,
 	uint16_t type, struct lookup *ret, struct err *err);
+
+/* Is this resolver fit to judge DNSSEC? Looks up the root's keys (and, when
+ * forwarding, through each forwarder). "" in ret_fault when it is, else what is
+ * wrong and what to do: then nothing it says is a verdict. (dane.md S30) */
+enum status resolver_selftest(
+	struct resolver *r, char *ret_fault, size_t len, struct err *err);
+/* The forwarders, ", " between; "" when it iterates. */
+const char *resolver_forwarders(const struct resolver *r);
 
 #define RRTYPE_A 1
 #define RRTYPE_NS 2

@@ -29,6 +29,7 @@ struct work {
 	struct zone_auth *zone;
 	struct apex_job parent;
 	bool is_root;
+	bool delegated;         /* ask only the parent */
 	struct dns_addr *asked; /* addresses of the parent's servers */
 	struct referral_job referral;
 	struct ns_name *name;
@@ -166,6 +167,8 @@ static enum status ask_zones(
 		w[i].is_root = up == NULL;
 		if (up != NULL)
 			job[k++].name = up;
+		if (w[i].delegated)
+			continue;
 		st = memo_want(m, w[i].zone->zone, RRTYPE_NS, err);
 		if (st == ST_OK)
 			st = memo_want(m, w[i].zone->zone, RRTYPE_DNSKEY, err);
@@ -198,7 +201,8 @@ static enum status ask_servers(
 	if (memo_run(m, err) != ST_OK)
 		return err->st;
 	for (size_t i = 0; i < n; i++) {
-		if (want_ns_addrs(m, w[i].zone->zone, err) != ST_OK)
+		if (!w[i].delegated &&
+			want_ns_addrs(m, w[i].zone->zone, err) != ST_OK)
 			return err->st;
 		if (has_parent(&w[i]) &&
 			want_ns_addrs(m, w[i].parent.apex, err) != ST_OK)
@@ -263,8 +267,13 @@ static enum status ask_parents(
 	free(job);
 	for (size_t i = 0; st == ST_OK && i < n; i++)
 		for (size_t j = 0; st == ST_OK && j < w[i].referral.referral.n;
-			j++)
-			st = want_addrs(m, w[i].referral.referral.name[j], err);
+			j++) {
+			const char *name = w[i].referral.referral.name[j];
+
+			if (!w[i].delegated ||
+				!name_is_under(name, w[i].zone->zone))
+				st = want_addrs(m, name, err);
+		}
 	return st == ST_OK ? memo_run(m, err) : st;
 }
 
@@ -336,9 +345,11 @@ static void origin(const struct work *w, const struct ns_name *s, bool glue,
 	char ret[static 256])
 {
 	ret[0] = '\0';
-	if (glue)
+	if (glue && !w->delegated)
 		say(ret, "this address is only in the glue at %.80s",
 			w->parent.apex);
+	else if (w->delegated)
+		return;
 	else if (!s->in_zone)
 		say(ret, "in the delegation at %.80s, not in the zone's NS set",
 			w->parent.apex);
@@ -366,6 +377,8 @@ static enum status family(const struct memo *m, struct work *w,
 	const struct lookup *l = memo_get(m, s->name, type);
 	size_t len = type == RRTYPE_A ? 4 : 16;
 
+	if (l == NULL) /* not asked: in a zone that does not resolve */
+		return ST_OK;
 	if (is_bad(l->security)) {
 		*ret_any = true;
 		return add_unknown(w->zone, s->name, l->why, ignore, err);
@@ -451,12 +464,13 @@ static enum status assemble(const struct memo *m, struct work *w,
 {
 	struct zone_auth *z = w->zone;
 
-	if (take_keys(z, memo_get(m, z->zone, RRTYPE_DNSKEY), err) != ST_OK)
+	if (!w->delegated &&
+		take_keys(z, memo_get(m, z->zone, RRTYPE_DNSKEY), err) != ST_OK)
 		return err->st;
 	w->name = calloc(NAMES_MAX, sizeof(*w->name));
 	if (w->name == NULL)
 		return err_set(err, ST_NOMEM, "out of memory");
-	if (own_names(m, w, ignore, err) != ST_OK ||
+	if ((!w->delegated && own_names(m, w, ignore, err) != ST_OK) ||
 		parent_names(w, ignore, err) != ST_OK)
 		return err->st;
 	for (size_t i = 0; i < w->n_names; i++)
@@ -490,6 +504,15 @@ static enum status find_all(struct memo *m, struct work *w, size_t n,
 	return ST_OK;
 }
 
+static void work_free(struct work *w, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		referral_release(&w[i].referral.referral);
+		free(w[i].asked);
+	}
+	free(w);
+}
+
 enum status servers_find(struct memo *m, struct zone_auth zone[], size_t n,
 	const char *const ignore[], struct err *err)
 {
@@ -503,10 +526,23 @@ enum status servers_find(struct memo *m, struct zone_auth zone[], size_t n,
 		if (!is_bad(zone[i].security))
 			w[k++].zone = &zone[i];
 	st = find_all(m, w, k, ignore, err);
-	for (size_t i = 0; i < k; i++) {
-		referral_release(&w[i].referral.referral);
-		free(w[i].asked);
-	}
-	free(w);
+	work_free(w, k);
+	return st;
+}
+
+enum status servers_find_delegated(struct memo *m, struct zone_auth zone[],
+	size_t n, bool ret_cut[], struct err *err)
+{
+	struct work *w = calloc(n > 0 ? n : 1, sizeof(*w));
+	enum status st;
+
+	if (w == NULL)
+		return err_set(err, ST_NOMEM, "out of memory");
+	for (size_t i = 0; i < n; i++)
+		w[i] = (struct work){ .zone = &zone[i], .delegated = true };
+	st = find_all(m, w, n, NULL, err);
+	for (size_t i = 0; i < n; i++)
+		ret_cut[i] = w[i].is_root || w[i].referral.ok;
+	work_free(w, n);
 	return st;
 }

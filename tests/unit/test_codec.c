@@ -8,6 +8,7 @@
 
 #include "hook/dns/codec.h"
 #include "tests/unit/dns_fixture.h"
+#include "tests/unit/dns_root.h"
 
 static struct codec_msg msg;
 
@@ -534,6 +535,117 @@ static void test_soa(void **state)
 	assert_false(codec_soa(&msg, rr, &soa));
 }
 
+/* Names in RDATA, compressed and in capitals: what was signed is the plain
+ * form. */
+static void test_rdata(void **state)
+{
+	static const uint8_t mail[] = "\0\12\4mail\1a\2ns";
+	uint8_t wire[1024], buf[300];
+	size_t len = fix_hex(ROOT_MX, wire), n = 0;
+	struct codec_name root = name_of(".");
+	const uint8_t *d = NULL;
+	uint64_t digest;
+
+	(void)state;
+	assert_int_equal(codec_parse(wire, len, FIX_ID, &root, RRTYPE_MX, &msg),
+		CODEC_REPLY);
+	assert_true(
+		codec_rdata_canon(&msg, &msg.rr[1], buf, sizeof(buf), &d, &n));
+	assert_ptr_equal(d, buf);
+	assert_int_equal(n, sizeof(mail));
+	assert_memory_equal(d, mail, n);
+	assert_false(codec_rdata_canon(&msg, &msg.rr[1], buf, n - 1, &d, &n));
+	/* Compressed or not, in whatever case and order: the same. */
+	digest = codec_digest(&msg, CODEC_ANSWER, &root, RRTYPE_MX);
+	assert_int_not_equal(digest, 0);
+	assert_int_equal(
+		codec_digest(&msg, CODEC_AUTHORITY, &root, RRTYPE_MX), 0);
+	wire[msg.rr[1].rdata + 3] ^= 0x20; /* 'M' */
+	assert_int_equal(
+		codec_digest(&msg, CODEC_ANSWER, &root, RRTYPE_MX), digest);
+	wire[msg.rr[1].rdata + 1] ^= 1; /* the preference */
+	assert_int_not_equal(
+		codec_digest(&msg, CODEC_ANSWER, &root, RRTYPE_MX), digest);
+	/* A name that ends outside its record. */
+	msg.rr[1].rdlen = 5;
+	assert_false(
+		codec_rdata_canon(&msg, &msg.rr[1], buf, sizeof(buf), &d, &n));
+	assert_int_not_equal(
+		codec_digest(&msg, CODEC_ANSWER, &root, RRTYPE_MX), 0);
+}
+
+static void test_windows(void **state)
+{
+	uint8_t wire[2048];
+	size_t len = fix_hex(FIX_FOUND, wire);
+	struct codec_name mx = name_of(FIX_MX25), zone = name_of(FIX_ZONE);
+	struct codec_window w;
+
+	(void)state;
+	assert_int_equal(parse(wire, len, FIX_MX25), CODEC_REPLY);
+	w = codec_window_of(&msg, CODEC_ANSWER, &mx, RRTYPE_TLSA, FIX_NOW);
+	assert_int_equal(w.inception, 1767225600);
+	assert_int_equal(w.expiration, 1830297600);
+	assert_true(w.timely);
+	w = codec_window_of(&msg, CODEC_ANSWER, &mx, RRTYPE_TLSA, 1830297601);
+	assert_false(w.timely);
+	w = codec_window_of(&msg, CODEC_ANSWER, &mx, RRTYPE_A, FIX_NOW);
+	assert_int_equal(w.expiration, 0);
+	w = codec_window_of(&msg, CODEC_ANSWER, &zone, RRTYPE_TLSA, FIX_NOW);
+	assert_int_equal(w.expiration, 0);
+	assert_int_equal(codec_window_denial(&msg, FIX_NOW).expiration, 0);
+	len = fix_hex(FIX_NODATA, wire);
+	assert_int_equal(parse(wire, len, FIX_MX), CODEC_REPLY);
+	w = codec_window_denial(&msg, FIX_NOW);
+	assert_true(w.timely);
+	assert_int_equal(w.expiration, 1830297600);
+	/* The RRset that ends first counts: the SOA's RRSIG, made to end. */
+	for (size_t i = 0; i < msg.n; i++)
+		if (msg.rr[i].type == RRTYPE_RRSIG &&
+			msg.wire[msg.rr[i].rdata + 1] == RRTYPE_SOA)
+			((uint8_t *)(uintptr_t)msg.wire)[msg.rr[i].rdata + 8] =
+				0x60;
+	w = codec_window_denial(&msg, FIX_NOW);
+	assert_false(w.timely);
+	assert_in_range(w.expiration, 1610612736, FIX_NOW);
+}
+
+/* Whatever is flipped, all that reads a message stays inside it. */
+static void test_rdata_flips(void **state)
+{
+	static const char *const packet[] = { ROOT_MX, ROOT_SOA, ROOT_TXT };
+	static const uint16_t type[] = { RRTYPE_MX, RRTYPE_SOA, RRTYPE_TXT };
+	struct codec_name root = name_of(".");
+	struct rdata ds = { .data = (uint8_t *)(uintptr_t) "\104\64\15\2",
+		.len = 4 };
+
+	(void)state;
+	for (size_t p = 0; p < 3; p++) {
+		uint8_t whole[1024];
+		size_t len = fix_hex(packet[p], whole);
+
+		for (size_t i = 12; i < 8 * len; i++) {
+			uint8_t *wire = malloc(len);
+
+			assert_non_null(wire);
+			memcpy(wire, whole, len);
+			wire[i / 8] ^= (uint8_t)(1U << i % 8);
+			if (codec_parse(wire, len, FIX_ID, &root, type[p],
+				    &msg) == CODEC_REPLY) {
+				(void)codec_digest(
+					&msg, CODEC_ANSWER, &root, type[p]);
+				(void)codec_window_of(&msg, CODEC_ANSWER, &root,
+					type[p], FIX_NOW);
+				(void)codec_window_denial(&msg, FIX_NOW);
+			}
+			free(wire);
+		}
+	}
+	for (size_t len = 0; len < 9; len++)
+		assert_false(codec_ds_match(
+			&ds, &root, (const uint8_t *)"\1\1\3\15abcd", len));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -552,6 +664,9 @@ int main(void)
 		cmocka_unit_test(test_wildcard),
 		cmocka_unit_test(test_odd_keys),
 		cmocka_unit_test(test_soa),
+		cmocka_unit_test(test_rdata),
+		cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_rdata_flips),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
