@@ -128,6 +128,9 @@ static bool split_host(const char *text, struct cfg_endpoint *ret)
 		[PROTO_IMAP] = 143,
 		[PROTO_POP3] = 110,
 		[PROTO_SIEVE] = 4190,
+		[PROTO_LDAP] = 389,
+		[PROTO_XMPP] = 5222,
+		[PROTO_XMPP_SERVER] = 5269,
 	};
 	const char *colon = strchr(text, ':');
 	char host[DNS_NAME_MAX + 1];
@@ -167,7 +170,8 @@ static enum status listed_endpoints(const struct tree *t,
 			return tree_fail(t, s, v->line, err,
 				"endpoints: \"%s\": must be PROTOCOL://"
 				"HOSTNAME[:PORT] with the protocol smtp, tls "
-				"(port needed), imap, pop3 or sieve",
+				"(port needed), imap, pop3, sieve, ldap, xmpp "
+				"or xmpp-server",
 				v->text);
 		add_endpoint(ret, &e);
 	}

@@ -315,6 +315,7 @@ static void judge(struct session *s, const struct probe_set *ps, size_t i,
 	case PROBE_PROTOCOL:
 	case PROBE_HANDSHAKE:
 	case PROBE_TIMEOUT:
+	case PROBE_NO_VERSION: /* never: no version is forced */
 		unknown(s, "%s: %s%s%s", where(j, at, sizeof(at)),
 			probe_result_name(j->result), j->why[0] ? ": " : "",
 			j->why);

@@ -1,6 +1,7 @@
 /*
  * The STARTTLS dialogues of SMTP, IMAP, POP3 and ManageSieve (RFC 3207, 9051,
- * 2595, 5804). Owns nothing but struct dialogue.
+ * 2595, 5804), and what all dialogues share; those that do not come in lines
+ * are probe_ldap.c and probe_xmpp.c. Owns nothing but struct dialogue.
  *
  * Invariants: at most DIALOGUE_TOTAL_MAX octets are taken and at most
  * DIALOGUE_LINE_MAX kept; a verdict is final; DIALOGUE_TLS is only given when
@@ -8,7 +9,7 @@
  * in clear behind its agreement would be read as if TLS had protected it
  * (CVE-2011-0411 and its many children), so that is never success.
  */
-#include "hook/tls/probe_dialogue.h"
+#include "hook/tls/probe_dialogue_int.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -34,10 +35,7 @@ char *dialogue_printable(
 	return ret;
 }
 
-static void finish(struct dialogue *d, enum dialogue_verdict v, const char *fmt,
-	...) __attribute__((format(printf, 3, 4)));
-
-static void finish(
+void dialogue_finish_(
 	struct dialogue *d, enum dialogue_verdict v, const char *fmt, ...)
 {
 	va_list ap;
@@ -54,20 +52,23 @@ static void finish_line(
 {
 	char text[SHOWN + 1];
 
-	finish(d, v, "%s: %s", what,
+	dialogue_finish_(d, v, "%s: %s", what,
 		dialogue_printable(text, sizeof(text), d->line, d->line_len));
 }
 
-static void say(struct dialogue *d, enum dialogue_step step, const char *fmt,
-	...) __attribute__((format(printf, 3, 4)));
-
-static void say(
+void dialogue_say_(
 	struct dialogue *d, enum dialogue_step step, const char *fmt, ...)
 {
 	va_list ap;
 	int n;
 
+	if (d->out_sent < d->out_len) {
+		dialogue_finish_(
+			d, DIALOGUE_PROTOCOL, "it answers before it was asked");
+		return;
+	}
 	d->step = step;
+	d->said = true;
 	va_start(ap, fmt);
 	n = vsnprintf(d->out, sizeof(d->out), fmt, ap);
 	va_end(ap);
@@ -105,7 +106,8 @@ static void smtp_reply(struct dialogue *d, int code)
 	switch (d->step) {
 	case DIALOGUE_GREETING:
 		if (code == 220)
-			say(d, DIALOGUE_CAPABILITY, "EHLO %s\r\n", d->helo);
+			dialogue_say_(
+				d, DIALOGUE_CAPABILITY, "EHLO %s\r\n", d->helo);
 		else
 			finish_line(d, DIALOGUE_PROTOCOL,
 				"it does not greet with 220");
@@ -117,14 +119,14 @@ static void smtp_reply(struct dialogue *d, int code)
 		else if (code != 250)
 			finish_line(d, DIALOGUE_PROTOCOL, "answer to EHLO");
 		else if (d->offered)
-			say(d, DIALOGUE_STARTTLS, "STARTTLS\r\n");
+			dialogue_say_(d, DIALOGUE_STARTTLS, "STARTTLS\r\n");
 		else
-			finish(d, DIALOGUE_NO_STARTTLS,
+			dialogue_finish_(d, DIALOGUE_NO_STARTTLS,
 				"STARTTLS is not offered after EHLO");
 		return;
 	case DIALOGUE_STARTTLS:
 		if (code == 220)
-			finish(d, DIALOGUE_TLS, "agreed");
+			dialogue_finish_(d, DIALOGUE_TLS, "agreed");
 		else
 			finish_line(d, DIALOGUE_NO_STARTTLS,
 				"STARTTLS was refused");
@@ -158,6 +160,10 @@ static void smtp_line(struct dialogue *d)
 	}
 	d->code = 0;
 	smtp_reply(d, code);
+	if ((d->verdict == DIALOGUE_NO_STARTTLS ||
+		    d->verdict == DIALOGUE_PROTOCOL) &&
+		code != 250)
+		d->end_code = code;
 }
 
 static void imap_tagged(struct dialogue *d, const char *rest)
@@ -166,7 +172,7 @@ static void imap_tagged(struct dialogue *d, const char *rest)
 
 	if (d->step == DIALOGUE_STARTTLS) {
 		if (ok)
-			finish(d, DIALOGUE_TLS, "agreed");
+			dialogue_finish_(d, DIALOGUE_TLS, "agreed");
 		else
 			finish_line(d, DIALOGUE_NO_STARTTLS,
 				"STARTTLS was refused");
@@ -175,9 +181,9 @@ static void imap_tagged(struct dialogue *d, const char *rest)
 	if (!ok)
 		finish_line(d, DIALOGUE_PROTOCOL, "CAPABILITY was refused");
 	else if (d->offered)
-		say(d, DIALOGUE_STARTTLS, "a002 STARTTLS\r\n");
+		dialogue_say_(d, DIALOGUE_STARTTLS, "a002 STARTTLS\r\n");
 	else
-		finish(d, DIALOGUE_NO_STARTTLS,
+		dialogue_finish_(d, DIALOGUE_NO_STARTTLS,
 			"STARTTLS is not among the capabilities");
 }
 
@@ -190,7 +196,8 @@ static void imap_line(struct dialogue *d)
 		finish_line(d, DIALOGUE_PROTOCOL, "it says good-bye");
 	} else if (d->step == DIALOGUE_GREETING) {
 		if (starts(l, "* OK"))
-			say(d, DIALOGUE_CAPABILITY, "a001 CAPABILITY\r\n");
+			dialogue_say_(
+				d, DIALOGUE_CAPABILITY, "a001 CAPABILITY\r\n");
 		else if (starts(l, "* PREAUTH"))
 			finish_line(d, DIALOGUE_NO_STARTTLS,
 				"logged in already, so no STARTTLS");
@@ -215,9 +222,9 @@ static void pop3_line(struct dialogue *d)
 		if (strcmp(l, ".") == 0) {
 			d->listing = false;
 			if (d->offered)
-				say(d, DIALOGUE_STARTTLS, "STLS\r\n");
+				dialogue_say_(d, DIALOGUE_STARTTLS, "STLS\r\n");
 			else
-				finish(d, DIALOGUE_NO_STARTTLS,
+				dialogue_finish_(d, DIALOGUE_NO_STARTTLS,
 					"STLS is not among the capabilities");
 		} else if (starts(l, "STLS")) {
 			d->offered = true;
@@ -231,7 +238,7 @@ static void pop3_line(struct dialogue *d)
 	switch (d->step) {
 	case DIALOGUE_GREETING:
 		if (ok)
-			say(d, DIALOGUE_CAPABILITY, "CAPA\r\n");
+			dialogue_say_(d, DIALOGUE_CAPABILITY, "CAPA\r\n");
 		else
 			finish_line(d, DIALOGUE_PROTOCOL, "it refuses service");
 		return;
@@ -240,11 +247,11 @@ static void pop3_line(struct dialogue *d)
 		if (ok)
 			d->listing = true;
 		else
-			say(d, DIALOGUE_STARTTLS, "STLS\r\n");
+			dialogue_say_(d, DIALOGUE_STARTTLS, "STLS\r\n");
 		return;
 	case DIALOGUE_STARTTLS:
 		if (ok)
-			finish(d, DIALOGUE_TLS, "agreed");
+			dialogue_finish_(d, DIALOGUE_TLS, "agreed");
 		else
 			finish_line(
 				d, DIALOGUE_NO_STARTTLS, "STLS was refused");
@@ -266,11 +273,11 @@ static void sieve_line(struct dialogue *d)
 	}
 	if (starts(l, "OK")) {
 		if (d->step == DIALOGUE_STARTTLS)
-			finish(d, DIALOGUE_TLS, "agreed");
+			dialogue_finish_(d, DIALOGUE_TLS, "agreed");
 		else if (d->offered)
-			say(d, DIALOGUE_STARTTLS, "STARTTLS\r\n");
+			dialogue_say_(d, DIALOGUE_STARTTLS, "STARTTLS\r\n");
 		else
-			finish(d, DIALOGUE_NO_STARTTLS,
+			dialogue_finish_(d, DIALOGUE_NO_STARTTLS,
 				"STARTTLS is not among the capabilities");
 		return;
 	}
@@ -308,11 +315,11 @@ static bool sieve_literal(struct dialogue *d)
 	return true;
 }
 
-static void put(struct dialogue *d, char c)
+void dialogue_put_(struct dialogue *d, char c)
 {
 	if (d->line_len >= DIALOGUE_LINE_MAX) {
-		finish(d, DIALOGUE_PROTOCOL, "a line longer than %d octets",
-			DIALOGUE_LINE_MAX);
+		dialogue_finish_(d, DIALOGUE_PROTOCOL,
+			"a line longer than %d octets", DIALOGUE_LINE_MAX);
 		return;
 	}
 	d->line[d->line_len++] = c;
@@ -344,45 +351,80 @@ static void take_line(struct dialogue *d)
 		sieve_line(d);
 		break;
 	case PROTO_TLS:
-		break;
+	case PROTO_LDAP:
+	case PROTO_XMPP:
+	case PROTO_XMPP_SERVER:
+		break; /* not in lines */
 	}
 	d->line_len = 0;
 }
 
-static void take_octet(struct dialogue *d, char c)
+static void line_octet(struct dialogue *d, char c)
 {
 	if (d->literal > 0) {
 		/* A line end inside would split the line we rebuild. */
-		put(d, c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
+		dialogue_put_(d, c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
 		d->literal--;
 		if (d->literal > 0)
 			return;
 		if (d->verdict == DIALOGUE_MORE)
-			put(d, '"');
+			dialogue_put_(d, '"');
 		return;
 	}
 	if (c == '\n')
 		take_line(d);
 	else
-		put(d, c);
+		dialogue_put_(d, c);
 }
 
-void dialogue_init(struct dialogue *d, enum probe_proto proto, const char *helo)
+static void take_octet(struct dialogue *d, char c)
+{
+	switch (d->proto) {
+	case PROTO_LDAP:
+		dialogue_ldap_(d, c);
+		return;
+	case PROTO_XMPP:
+	case PROTO_XMPP_SERVER:
+		dialogue_xmpp_(d, c);
+		return;
+	case PROTO_SMTP:
+	case PROTO_TLS:
+	case PROTO_IMAP:
+	case PROTO_POP3:
+	case PROTO_SIEVE:
+		line_octet(d, c);
+		return;
+	}
+}
+
+void dialogue_init(struct dialogue *d, enum probe_proto proto, const char *helo,
+	const char *host)
 {
 	memset(d, 0, sizeof(*d));
 	d->proto = proto;
 	(void)dialogue_printable(d->helo, sizeof(d->helo), helo, strlen(helo));
 	d->verdict = proto == PROTO_TLS ? DIALOGUE_TLS : DIALOGUE_MORE;
+	if (proto == PROTO_LDAP)
+		dialogue_ldap_begin_(d);
+	else if (proto == PROTO_XMPP || proto == PROTO_XMPP_SERVER)
+		dialogue_xmpp_begin_(d, host);
+}
+
+/* A server waits for our answer; IMAP may add what it likes to a response, and
+ * XML may have a blank behind it (what else is there is judged by itself). */
+static bool may_go_on(const struct dialogue *d)
+{
+	return d->proto == PROTO_IMAP || d->proto == PROTO_XMPP ||
+	       d->proto == PROTO_XMPP_SERVER;
 }
 
 enum dialogue_verdict dialogue_feed(
 	struct dialogue *d, const char *data, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		enum dialogue_step before = d->step;
-
 		if (d->verdict == DIALOGUE_TLS) {
-			finish(d, DIALOGUE_PROTOCOL,
+			d->agreed = true;
+			dialogue_finish_(d, DIALOGUE_PROTOCOL,
 				"%zu octets in clear after it agreed to TLS "
 				"(injection)",
 				len - i);
@@ -391,20 +433,20 @@ enum dialogue_verdict dialogue_feed(
 		if (d->verdict != DIALOGUE_MORE)
 			break;
 		if (++d->total > DIALOGUE_TOTAL_MAX) {
-			finish(d, DIALOGUE_PROTOCOL,
+			dialogue_finish_(d, DIALOGUE_PROTOCOL,
 				"more than %d octets before TLS",
 				DIALOGUE_TOTAL_MAX);
 			break;
 		}
+		d->said = false;
 		take_octet(d, data[i]);
 		if (d->verdict == DIALOGUE_TLS && d->out_sent < d->out_len) {
-			finish(d, DIALOGUE_PROTOCOL,
+			dialogue_finish_(d, DIALOGUE_PROTOCOL,
 				"it agreed before it was asked");
 			break;
 		}
-		/* Only IMAP may speak without being asked. */
-		if (d->step != before && i + 1 < len && d->proto != PROTO_IMAP)
-			finish(d, DIALOGUE_PROTOCOL,
+		if (d->said && i + 1 < len && !may_go_on(d))
+			dialogue_finish_(d, DIALOGUE_PROTOCOL,
 				"it speaks out of turn (%zu octets)",
 				len - i - 1);
 	}

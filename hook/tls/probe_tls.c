@@ -9,6 +9,7 @@
  * since nothing secret is sent and a sender's policy is not ours to apply.
  */
 #include "hook/tls/probe_tls.h"
+#include "hook/tls/chain_impl.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -17,7 +18,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* TLS 1.3 picks the certificate by signature algorithm, TLS 1.2 by cipher
  * suite too (dane.md L4). */
@@ -33,14 +33,26 @@ static const struct {
 	[PROBE_ECDSA] = { "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ECDSA+SHA1",
 		"aECDSA:!eNULL:!PSK" },
 };
+/* 0: the newest that OpenSSL has. */
+static const struct {
+	int min, max;
+} versions[] = {
+	[PROBE_TLS_ANY] = { TLS1_2_VERSION, 0 },
+	[PROBE_TLS12] = { TLS1_2_VERSION, TLS1_2_VERSION },
+	[PROBE_TLS13] = { TLS1_3_VERSION, TLS1_3_VERSION },
+};
+_Static_assert(sizeof(versions) / sizeof(versions[0]) == PROBE_TLS13 + 1,
+	"one row per enum probe_version");
 _Static_assert(sizeof(forced) / sizeof(forced[0]) == PROBE_ECDSA + 1,
 	"one row per enum probe_alg");
 
 void probe_tls_release(struct probe_tls *t)
 {
-	for (size_t i = 0; i < sizeof(t->ctx) / sizeof(t->ctx[0]); i++) {
-		SSL_CTX_free(t->ctx[i]);
-		t->ctx[i] = NULL;
+	for (size_t a = 0; a <= PROBE_ECDSA; a++) {
+		for (size_t v = 0; v <= PROBE_TLS13; v++) {
+			SSL_CTX_free(t->ctx[a][v]);
+			t->ctx[a][v] = NULL;
+		}
 	}
 }
 
@@ -52,13 +64,13 @@ static enum status ssl_err(struct err *err, const char *what)
 	return err_set(err, ST_BUG, "probe: %s: %s", what, text);
 }
 
-static enum status context(
-	struct probe_tls *t, enum probe_alg alg, SSL_CTX **ret, struct err *err)
+static enum status context(struct probe_tls *t, enum probe_alg alg,
+	enum probe_version version, SSL_CTX **ret, struct err *err)
 {
-	SSL_CTX *c;
+	SSL_CTX *c = t->ctx[alg][version];
 
-	if (t->ctx[alg] != NULL) {
-		*ret = t->ctx[alg];
+	if (c != NULL) {
+		*ret = c;
 		return ST_OK;
 	}
 	c = SSL_CTX_new(TLS_client_method());
@@ -71,8 +83,8 @@ static enum status context(
 	(void)SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
 	/* The result is read afterwards; failing here would hide the key. */
 	SSL_CTX_set_verify(c, SSL_VERIFY_NONE, NULL);
-	if (SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) != 1 ||
-		SSL_CTX_set_max_proto_version(c, 0) != 1 ||
+	if (SSL_CTX_set_min_proto_version(c, versions[version].min) != 1 ||
+		SSL_CTX_set_max_proto_version(c, versions[version].max) != 1 ||
 		SSL_CTX_set_cipher_list(c, forced[alg].ciphers) != 1 ||
 		(forced[alg].sigalgs != NULL &&
 			SSL_CTX_set1_sigalgs_list(c, forced[alg].sigalgs) !=
@@ -81,36 +93,62 @@ static enum status context(
 		SSL_CTX_free(c);
 		return ssl_err(err, "cannot set up TLS");
 	}
-	*ret = t->ctx[alg] = c;
+	*ret = t->ctx[alg][version] = c;
+	return ST_OK;
+}
+
+/* Names count for usage 2 only, and then any one of them (RFC 7672 3.2.2). */
+static enum status add_names(
+	SSL *ssl, const struct probe_job *job, struct err *err)
+{
+	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	for (size_t i = 0; job->names != NULL && job->names[i] != NULL; i++) {
+		char name[256];
+		size_t len = strlen(job->names[i]);
+
+		if (len > 0 && job->names[i][len - 1] == '.')
+			len--;
+		if (len == 0 || len >= sizeof(name))
+			continue;
+		(void)snprintf(
+			name, sizeof(name), "%.*s", (int)len, job->names[i]);
+		if (SSL_add1_host(ssl, name) != 1)
+			return ssl_err(err, "cannot add a reference name");
+	}
 	return ST_OK;
 }
 
 /* Usages 0 and 1 need a trust store, which mail senders do not have (RFC 7672
  * 3.1.3): unusable, like everything that OpenSSL refuses with 0. */
-static enum status add_records(
-	SSL *ssl, const struct probe_job *job, struct err *err)
+static enum status add_records(SSL *ssl, struct probe_job *job, struct err *err)
 {
+	enum status st;
+
+	job->n_usable = 0;
 	if (job->n_tlsa == 0)
 		return ST_OK;
 	if (SSL_dane_enable(ssl, job->host) <= 0)
 		return ssl_err(err, "cannot enable DANE");
 	(void)SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
-	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	for (size_t i = 0; i < job->n_tlsa; i++) {
+	st = add_names(ssl, job, err);
+	for (size_t i = 0; st == ST_OK && i < job->n_tlsa; i++) {
 		const struct probe_tlsa *r = &job->tlsa[i];
+		int ok;
 
 		if (r->usage != 2 && r->usage != 3)
 			continue;
-		if (SSL_dane_tlsa_add(ssl, r->usage, r->selector, r->mtype,
-			    r->data, r->len) < 0)
-			return ssl_err(err, "cannot add a TLSA record");
+		ok = SSL_dane_tlsa_add(
+			ssl, r->usage, r->selector, r->mtype, r->data, r->len);
+		if (ok < 0)
+			st = ssl_err(err, "cannot add a TLSA record");
+		else if (ok > 0)
+			job->n_usable++;
 	}
 	ERR_clear_error();
-	return ST_OK;
+	return st;
 }
 
-static enum status prepare(
-	SSL *ssl, const struct probe_job *job, struct err *err)
+static enum status prepare(SSL *ssl, struct probe_job *job, struct err *err)
 {
 	BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
 	const char *sni = job->no_sni ? NULL : job->host;
@@ -133,11 +171,12 @@ static enum status prepare(
 	return ST_OK;
 }
 
-enum status probe_tls_new(struct probe_tls *t, const struct probe_job *job,
-	enum probe_alg alg, SSL **ret, struct err *err)
+enum status probe_tls_new(struct probe_tls *t, struct probe_job *job,
+	enum probe_alg alg, enum probe_version version, SSL **ret,
+	struct err *err)
 {
 	SSL_CTX *ctx = NULL;
-	enum status st = context(t, alg, &ctx, err);
+	enum status st = context(t, alg, version, &ctx, err);
 	SSL *ssl;
 
 	if (st != ST_OK)
@@ -170,107 +209,134 @@ static bool leaf_spki(X509 *leaf, struct spki *ret)
 	return ok;
 }
 
-static enum key_alg leaf_alg(X509 *leaf)
+static enum probe_dane dane_of(long v)
 {
-	EVP_PKEY *k = X509_get0_pubkey(leaf); /* borrowed; NULL when unknown */
-	char group[32];
-	size_t len = 0;
-
-	if (k == NULL)
-		return KEY_OTHER;
-	if (EVP_PKEY_is_a(k, "RSA")) {
-		int bits = EVP_PKEY_get_bits(k);
-
-		return bits == 2048   ? KEY_RSA_2048
-		       : bits == 3072 ? KEY_RSA_3072
-		       : bits == 4096 ? KEY_RSA_4096
-				      : KEY_OTHER;
+	switch (v) { /* X509_V_*: plain numbers, no enum */
+	case X509_V_ERR_DANE_NO_MATCH:
+		return PROBE_DANE_NO_MATCH;
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+		return PROBE_DANE_NAME;
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		return PROBE_DANE_EXPIRED;
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		return PROBE_DANE_NOT_YET;
+	default:
+		return PROBE_DANE_CHAIN;
 	}
-	if (EVP_PKEY_is_a(k, "EC") &&
-		EVP_PKEY_get_group_name(k, group, sizeof(group), &len) == 1) {
-		if (strcmp(group, "prime256v1") == 0)
-			return KEY_ECDSA_P256;
-		if (strcmp(group, "secp384r1") == 0)
-			return KEY_ECDSA_P384;
-	}
-	return KEY_OTHER;
 }
 
-static int64_t leaf_not_after(X509 *leaf)
+/* Which of the job's records is the one that OpenSSL matched. */
+static int index_of(const struct probe_job *job, const struct probe_tlsa *m)
 {
-	struct tm tm;
+	for (size_t i = 0; i < job->n_tlsa; i++) {
+		const struct probe_tlsa *r = &job->tlsa[i];
 
-	memset(&tm, 0, sizeof(tm));
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &tm) != 1)
-		return 0;
-	return (int64_t)timegm(&tm);
+		if (r->usage == m->usage && r->selector == m->selector &&
+			r->mtype == m->mtype && r->len == m->len &&
+			(m->len == 0 || memcmp(r->data, m->data, m->len) == 0))
+			return (int)i;
+	}
+	return -1;
 }
 
 static void judge_dane(SSL *ssl, struct probe_job *job)
 {
-	uint8_t usage = 0, selector = 0, mtype = 0;
+	struct probe_tlsa m = { .data = NULL };
 	long v = SSL_get_verify_result(ssl);
 	int depth = SSL_get0_dane_authority(ssl, NULL, NULL);
-	size_t used;
+	size_t used = strlen(job->why);
+	char *to = job->why + used;
 
+	used = sizeof(job->why) - used;
 	/* Without one usable record OpenSSL does an ordinary verification,
 	 * whose success (never with an empty store) would mean nothing. */
-	job->dane_ok = v == X509_V_OK && depth >= 0;
-	used = strlen(job->why);
-	if (job->dane_ok) {
-		(void)SSL_get0_dane_tlsa(
-			ssl, &usage, &selector, &mtype, NULL, NULL);
-		(void)snprintf(job->why + used, sizeof(job->why) - used,
-			", matches %d %d %d at depth %d", usage, selector,
-			mtype, depth);
-	} else {
-		(void)snprintf(job->why + used, sizeof(job->why) - used,
-			", no TLSA record matches: %s",
-			X509_verify_cert_error_string(v));
+	if (job->n_usable == 0) {
+		(void)snprintf(to, used, ", no TLSA record is usable");
+		return;
 	}
+	job->dane_ok = v == X509_V_OK && depth >= 0;
+	if (job->dane_ok) {
+		unsigned char const *data = NULL;
+
+		(void)SSL_get0_dane_tlsa(
+			ssl, &m.usage, &m.selector, &m.mtype, &data, &m.len);
+		m.data = data;
+		job->dane = PROBE_DANE_OK;
+		job->depth = depth;
+		job->matched = index_of(job, &m);
+		(void)snprintf(to, used, ", matches %d %d %d at depth %d",
+			m.usage, m.selector, m.mtype, depth);
+		return;
+	}
+	/* Success without an authority cannot be; if it could, it is none. */
+	job->dane = v == X509_V_OK ? PROBE_DANE_NO_MATCH : dane_of(v);
+	(void)snprintf(to, used, ", no TLSA record matches: %s",
+		X509_verify_cert_error_string(v));
 }
 
-bool probe_tls_judge(SSL *ssl, struct probe_job *job)
+enum status probe_tls_judge(
+	SSL *ssl, struct probe_job *job, bool *ret_leaf, struct err *err)
 {
 	X509 *leaf = SSL_get0_peer_certificate(ssl);
 
-	if (leaf == NULL || !leaf_spki(leaf, &job->spki)) {
+	(void)snprintf(job->tls, sizeof(job->tls), "%s", SSL_get_version(ssl));
+	(void)snprintf(job->cipher, sizeof(job->cipher), "%s",
+		SSL_get_cipher_name(ssl));
+	*ret_leaf = leaf != NULL && leaf_spki(leaf, &job->spki);
+	if (!*ret_leaf) {
 		(void)snprintf(job->why, sizeof(job->why),
 			"TLS works, but there is no readable certificate");
-		return false;
+		return ST_OK;
 	}
-	job->key_alg = leaf_alg(leaf);
-	job->not_after = leaf_not_after(leaf);
-	(void)snprintf(job->why, sizeof(job->why), "%s %s",
-		SSL_get_version(ssl), SSL_get_cipher_name(ssl));
+	job->key_alg = chain_key_alg_(X509_get0_pubkey(leaf));
+	job->not_before = chain_time_(X509_get0_notBefore(leaf));
+	job->not_after = chain_time_(X509_get0_notAfter(leaf));
+	(void)snprintf(
+		job->why, sizeof(job->why), "%s %s", job->tls, job->cipher);
 	if (job->n_tlsa > 0)
 		judge_dane(ssl, job);
-	return true;
+	if (!job->want_chain)
+		return ST_OK;
+	return chain_of_stack_(SSL_get_peer_cert_chain(ssl), &job->chain, err);
 }
 
-bool probe_tls_failure(char *text, size_t len)
+bool probe_tls_is_kind(SSL *ssl, enum probe_alg alg)
+{
+	X509 *leaf = SSL_get0_peer_certificate(ssl);
+	EVP_PKEY *k = leaf != NULL ? X509_get0_pubkey(leaf) : NULL;
+
+	if (k == NULL)
+		return false;
+	return EVP_PKEY_is_a(k, alg == PROBE_RSA ? "RSA" : "EC") == 1;
+}
+
+enum tls_failure probe_tls_failure(char *text, size_t len)
 {
 	/* The earliest entry is the cause, later ones are its wrapping. */
 	unsigned long e = ERR_peek_error();
 	const char *reason = e != 0 ? ERR_reason_error_string(e) : NULL;
-	bool no_cert = false;
+	enum tls_failure f = TLS_FAILURE;
 
 	if (e != 0 && ERR_GET_LIB(e) == ERR_LIB_SSL) {
 		int r = ERR_GET_REASON(e);
 
-		no_cert = r == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE ||
-			  r == SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY ||
-			  r == SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM ||
-			  r == SSL_R_NO_SHARED_CIPHER ||
-			  r == SSL_R_WRONG_SIGNATURE_TYPE ||
-			  r == SSL_R_WRONG_CERTIFICATE_TYPE;
+		if (r == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE ||
+			r == SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY ||
+			r == SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM ||
+			r == SSL_R_NO_SHARED_CIPHER ||
+			r == SSL_R_WRONG_SIGNATURE_TYPE ||
+			r == SSL_R_WRONG_CERTIFICATE_TYPE)
+			f = TLS_FAILURE_REFUSED;
+		/* Not "wrong version number": that is no TLS at all. */
 		if (r == SSL_R_UNSUPPORTED_PROTOCOL ||
-			r == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION)
-			reason = "no protocol in common (it must speak TLS 1.2 "
-				 "or newer)";
+			r == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION ||
+			r == SSL_R_WRONG_SSL_VERSION) {
+			f = TLS_FAILURE_VERSION;
+			reason = "no protocol in common";
+		}
 	}
 	(void)snprintf(
 		text, len, "%s", reason != NULL ? reason : "unknown error");
 	ERR_clear_error();
-	return no_cert;
+	return f;
 }

@@ -23,8 +23,13 @@ static void check(const struct dialogue *d)
 	must(d->line_len <= DIALOGUE_LINE_MAX);
 	must(d->total <= DIALOGUE_TOTAL_MAX + 1);
 	must(d->out_sent <= d->out_len && d->out_len < sizeof(d->out));
-	if (d->out_len > 0)
+	must(d->depth >= 0 && d->depth <= 64);
+	if (d->out_len > 0 && d->proto != PROTO_LDAP &&
+		d->proto != PROTO_XMPP && d->proto != PROTO_XMPP_SERVER)
 		must(memcmp(d->out + d->out_len - 2, "\r\n", 2) == 0);
+	/* A client that speaks first has only one more thing to say. */
+	if (d->proto == PROTO_LDAP)
+		must(d->out_len == 31);
 	for (const char *p = d->why; *p != '\0'; p++)
 		must(*p >= 0x20 && *p < 0x7f);
 	must(strlen(d->why) < sizeof(d->why));
@@ -41,8 +46,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2)
 		return 0;
 	piece = (size_t)data[1] + 1;
-	dialogue_init(
-		&d, (enum probe_proto)(data[0] % (PROTO_SIEVE + 1)), "[::1]");
+	dialogue_init(&d, (enum probe_proto)(data[0] % (PROTO_XMPP_SERVER + 1)),
+		"[::1]", "mx.example");
+	check(&d);
+	/* Mostly all is sent before an answer comes. */
+	if ((data[0] & 0x80) == 0)
+		d.out_sent = d.out_len;
 	while (at < size) {
 		size_t n = size - at < piece ? size - at : piece;
 		enum dialogue_verdict before = v;
