@@ -36,8 +36,8 @@ ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) \
 	$(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
-SRC := $(sort $(wildcard hook/*.c hook/base/*.c hook/dns/*.c hook/tls/*.c \
-	state/*.c providers/*.c))
+SRC := $(sort $(wildcard hook/*.c hook/base/*.c hook/check/*.c hook/dns/*.c \
+	hook/tls/*.c state/*.c providers/*.c))
 OBJ := $(SRC:%.c=$(BUILD)/%.o)
 LIBOBJ := $(filter-out $(BUILD)/hook/main.o,$(OBJ))
 UNIT := $(sort $(wildcard tests/unit/test_*.c))

@@ -21,6 +21,12 @@ int cmd_run(const struct cli *cli, int argc, char **argv);
 int cmd_status(const struct cli *cli, int argc, char **argv);
 int cmd_tlsa(const struct cli *cli, int argc, char **argv);
 int cmd_config(const struct cli *cli, int argc, char **argv);
+int cmd_check(const struct cli *cli, int argc, char **argv);
+
+/* danelaw check of one endpoint, as text, for explain. host or domain may be
+ * "", ip "" for all addresses, port 0 for 25. Returns the exit status. */
+int check_command_endpoint(const struct cli *cli, const char *domain,
+	const char *host, const char *ip, uint16_t port);
 
 /* Reads the configuration or logs why not (then EXIT_USAGE is due). */
 bool cli_config(const struct cli *cli, struct config *ret);

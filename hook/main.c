@@ -29,6 +29,8 @@ static const struct {
 		"[--json] [NAME ...]  what is live, next, waited for" },
 	{ "tlsa", cmd_tlsa,
 		"[--json] NAME | --cert FILE | --key FILE [OWNER ...]" },
+	{ "check", cmd_check,
+		"DOMAIN ... | --host NAME[:PORT] | --lineage NAME | --all" },
 	{ "config", cmd_config, "read and check the configuration" },
 };
 
