@@ -31,6 +31,8 @@ static const struct {
 		"[--json] NAME | --cert FILE | --key FILE [OWNER ...]" },
 	{ "check", cmd_check,
 		"DOMAIN ... | --host NAME[:PORT] | --lineage NAME | --all" },
+	{ "explain", cmd_explain,
+		"[--no-check] [--json] [FILE | TEXT ...]  bounces, log lines" },
 	{ "config", cmd_config, "read and check the configuration" },
 };
 
