@@ -33,6 +33,8 @@ static const struct {
 		"DOMAIN ... | --host NAME[:PORT] | --lineage NAME | --all" },
 	{ "explain", cmd_explain,
 		"[--no-check] [--json] [FILE | TEXT ...]  bounces, log lines" },
+	{ "report", cmd_report,
+		"[--json] FILE ... | -  TLS-RPT reports of senders, in totals" },
 	{ "config", cmd_config, "read and check the configuration" },
 };
 

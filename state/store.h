@@ -49,6 +49,30 @@ enum status store_history(struct store_lineage *l, int64_t wall_ms,
 	const char *event, const struct spki *key, unsigned gen,
 	const char *why, struct err *err);
 
+#define STORE_HISTORY_MAX (4 * 1024 * 1024) /* octets that are read back */
+#define STORE_EVENTS_MAX 20000
+
+struct history_event {
+	int64_t wall_ms;
+	char event[32];
+	struct spki key;     /* none when the event has none */
+	unsigned generation; /* 0: none */
+	char why[256];	     /* cut off when longer */
+};
+
+struct history {
+	struct history_event *event; /* owned; oldest first */
+	size_t n;
+	bool cut;	  /* older events are there, and were not read */
+	size_t bad_lines; /* torn or not understood */
+};
+
+/* Reads history.jsonl without the lock, the newest part of it when it is long;
+ * bad lines are skipped. ST_NOTFOUND when there is none. */
+enum status store_history_read(struct store *s, const char *name,
+	struct history *ret, struct err *err);
+void history_release(struct history *h);
+
 /* The loser of the lock leaves its news: a durable empty file. */
 enum status store_news_leave(
 	struct store *s, const char *name, struct err *err);
