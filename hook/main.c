@@ -35,6 +35,8 @@ static const struct {
 		"[--no-check] [--json] [FILE | TEXT ...]  bounces, log lines" },
 	{ "report", cmd_report,
 		"[--json] FILE ... | -  TLS-RPT reports of senders, in totals" },
+	{ "chain", cmd_chain,
+		"[--json] FILE | HOST:PORT  a certificate chain and its TLSA data" },
 	{ "config", cmd_config, "read and check the configuration" },
 };
 
