@@ -52,7 +52,7 @@ say = @printf '  %-7s %s\n'
 endif
 
 .PHONY: all demo check check-unit check-lab bench lint install uninstall \
-	deb-deps clean unit-bins sim-bin
+	deb-deps clean unit-bins sim-bin fuzz fuzz-bins
 .DELETE_ON_ERROR:
 
 all: danelaw
@@ -98,6 +98,28 @@ check-lab:
 unit-bins: $(UNITBIN)
 
 sim-bin: $(BUILD)/tests/sim
+
+# Fuzz targets: a library of our own code for libFuzzer, in a tree of its own.
+# make fuzz T=60 runs each for that many seconds.
+T ?= 60
+FUZZBUILD ?= build/fuzz
+FUZZ := $(patsubst tests/fuzz/%.c,$(FUZZBUILD)/tests/%,\
+	$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+
+fuzz-bins:
+	$(Q)$(MAKE) --no-print-directory CC=clang BUILD=$(FUZZBUILD) SAN=1 \
+		CFLAGS="-O1 -g -fsanitize=fuzzer-no-link" $(FUZZ)
+
+ifeq ($(BUILD),$(FUZZBUILD))
+$(FUZZBUILD)/tests/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libdanelaw.a
+	$(say) FUZZ $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LDHARDEN) \
+		-fsanitize=fuzzer -o $@ $< $(BUILD)/libdanelaw.a $(LIBS)
+endif
+
+fuzz: fuzz-bins
+	$(Q)tests/fuzz/run $(T)
 
 $(BUILD)/tests/sim: $(wildcard tests/sim/*.[ch]) $(BUILD)/libdanelaw.a
 	$(say) TEST $@
