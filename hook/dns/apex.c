@@ -75,3 +75,11 @@ enum status apex_find(
 	}
 	return ST_OK;
 }
+
+enum status apex_want_levels(struct memo *m, const char *name, struct err *err)
+{
+	for (; name != NULL; name = name_parent(name))
+		if (memo_want(m, name, RRTYPE_SOA, err) != ST_OK)
+			return err->st;
+	return ST_OK;
+}

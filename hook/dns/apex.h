@@ -22,4 +22,9 @@ struct apex_job {
 enum status apex_find(
 	struct memo *m, struct apex_job job[], size_t n, struct err *err);
 
+/* Wants all that apex_find may ask about name, so that it is asked at once:
+ * every level of a dead zone costs a whole time-out. */
+enum status apex_want_levels(
+	struct memo *m, const char *name, struct err *err);
+
 #endif

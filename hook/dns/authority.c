@@ -197,17 +197,6 @@ static enum status run_chains(
 	return ST_OK;
 }
 
-/* Every level of a dead zone costs a whole time-out: wait for all of them, and
- * for the CNAME, at the same time. */
-static enum status want_levels(
-	struct memo *m, const char *name, struct err *err)
-{
-	for (; name != NULL; name = name_parent(name))
-		if (memo_want(m, name, RRTYPE_SOA, err) != ST_OK)
-			return err->st;
-	return ST_OK;
-}
-
 static enum status find_chains(
 	struct memo *m, struct authority *a, struct err *err)
 {
@@ -226,7 +215,7 @@ static enum status find_chains(
 		memcpy(c[n].at, o->owner, sizeof(c[n].at));
 		c[n++].owner = o;
 		if (is_bad(o->security))
-			st = want_levels(m, o->owner, err);
+			st = apex_want_levels(m, o->owner, err);
 	}
 	if (st == ST_OK)
 		st = run_chains(m, c, n, err);

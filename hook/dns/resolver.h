@@ -94,4 +94,7 @@ const char *resolver_forwarders(const struct resolver *r);
 #define RRTYPE_DNSKEY 48
 #define RRTYPE_TLSA 52
 
+/* "TLSA", "TYPE65280"; the text may be in ret. */
+const char *dns_type_name(uint16_t type, char ret[static 16]);
+
 #endif

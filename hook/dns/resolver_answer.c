@@ -36,7 +36,7 @@ void lookup_release(struct lookup *l)
 	l->n = 0;
 }
 
-static const char *type_name(uint16_t type, char ret[static 16])
+const char *dns_type_name(uint16_t type, char ret[static 16])
 {
 	static const struct {
 		uint16_t type;
@@ -44,8 +44,9 @@ static const char *type_name(uint16_t type, char ret[static 16])
 	} known[] = { { RRTYPE_A, "A" }, { RRTYPE_NS, "NS" },
 		{ RRTYPE_CNAME, "CNAME" }, { RRTYPE_SOA, "SOA" },
 		{ RRTYPE_MX, "MX" }, { RRTYPE_TXT, "TXT" },
-		{ RRTYPE_AAAA, "AAAA" }, { RRTYPE_DS, "DS" },
-		{ RRTYPE_DNSKEY, "DNSKEY" }, { RRTYPE_TLSA, "TLSA" } };
+		{ RRTYPE_AAAA, "AAAA" }, { RRTYPE_DNAME, "DNAME" },
+		{ RRTYPE_DS, "DS" }, { RRTYPE_DNSKEY, "DNSKEY" },
+		{ RRTYPE_TLSA, "TLSA" } };
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (known[i].type == type)
@@ -74,8 +75,8 @@ void lookup_judge(struct lookup *l, enum dns_security s, const char *why)
 	lookup_release(l);
 	l->havedata = l->nxdomain = false;
 	l->security = s;
-	lookup_why(
-		l->why, "%s of %s: %s", type_name(l->type, type), l->name, why);
+	lookup_why(l->why, "%s of %s: %s", dns_type_name(l->type, type),
+		l->name, why);
 }
 
 const char *lookup_rcode(int rcode, char ret[static 40])

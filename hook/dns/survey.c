@@ -152,17 +152,6 @@ struct place {
 	size_t zone;
 };
 
-/* Every level of a dead zone costs a whole time-out: wait for all of them at
- * the same time. */
-static enum status want_levels(
-	struct memo *m, const char *name, struct err *err)
-{
-	for (; name != NULL; name = name_parent(name))
-		if (memo_want(m, name, RRTYPE_SOA, err) != ST_OK)
-			return err->st;
-	return ST_OK;
-}
-
 static enum status ask_levels(
 	struct memo *m, const struct apex_job *walk, size_t n, struct err *err)
 {
@@ -175,7 +164,7 @@ static enum status ask_levels(
 		const struct lookup *l = memo_get(m, walk[i].name, RRTYPE_SOA);
 
 		if (is_bad(l->security) &&
-			want_levels(m, walk[i].name, err) != ST_OK)
+			apex_want_levels(m, walk[i].name, err) != ST_OK)
 			return err->st;
 	}
 	return memo_run(m, err);
@@ -200,7 +189,7 @@ static enum status locate(struct survey *s, struct memo *m, struct place *place,
 		walk[k++].name = q->name;
 		/* In trouble already: do not lose a time-out to learn it. */
 		if (l != NULL && is_bad(l->security) &&
-			want_levels(m, q->name, err) != ST_OK)
+			apex_want_levels(m, q->name, err) != ST_OK)
 			return err->st;
 	}
 	if (ask_levels(m, walk, k, err) != ST_OK ||

@@ -58,12 +58,17 @@ static int no_passphrase(char *b, int size, int rw, void *arg)
 	return -1;
 }
 
-static bool at_end(void)
+X509 *cert_next_(BIO *in, bool *ret_end)
 {
-	unsigned long e = ERR_peek_last_error();
+	X509 *x;
+	unsigned long e;
 
-	return ERR_GET_LIB(e) == ERR_LIB_PEM &&
-	       ERR_GET_REASON(e) == PEM_R_NO_START_LINE;
+	ERR_clear_error();
+	x = PEM_read_bio_X509(in, NULL, no_passphrase, NULL);
+	e = x == NULL ? ERR_peek_last_error() : 0;
+	*ret_end = ERR_GET_LIB(e) == ERR_LIB_PEM &&
+		   ERR_GET_REASON(e) == PEM_R_NO_START_LINE;
+	return x;
 }
 
 /* Reads up to max certificates; more than CERT_CHAIN_MAX is refused. Blocks
@@ -72,6 +77,7 @@ static enum status chain_read(const char *pem, size_t len, size_t max,
 	struct chain *ret, struct err *err)
 {
 	enum status st = ST_OK;
+	bool end = false;
 	BIO *in;
 	X509 *x;
 
@@ -86,10 +92,9 @@ static enum status chain_read(const char *pem, size_t len, size_t max,
 	if (in == NULL)
 		return key_fail_(err, ST_NOMEM, "out of memory");
 	while (ret->n < max) {
-		ERR_clear_error();
-		x = PEM_read_bio_X509(in, NULL, no_passphrase, NULL);
+		x = cert_next_(in, &end);
 		if (x == NULL) {
-			if (!at_end())
+			if (!end)
 				st = key_fail_(
 					err, ST_REFUSED, "damaged certificate");
 			break;

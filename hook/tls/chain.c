@@ -263,7 +263,7 @@ enum status cert_chain_link(struct cert_chain *c, struct err *err)
 				err, ST_NOMEM, "cannot read a certificate");
 		}
 		v->self_signed = v->self_issued && pkey != NULL &&
-			X509_verify(x, pkey) == 1;
+				 X509_verify(x, pkey) == 1;
 		v->issued_by_next = next != NULL && issued_by(x, next);
 		X509_free(next);
 		next = x;
@@ -273,33 +273,12 @@ enum status cert_chain_link(struct cert_chain *c, struct err *err)
 	return ST_OK;
 }
 
-/* No passphrase is ever given; a prompt would block us for ever. */
-static int no_passphrase(char *b, int size, int rw, void *arg)
-{
-	(void)b;
-	(void)size;
-	(void)rw;
-	(void)arg;
-	return -1;
-}
-
-static bool at_end(void)
-{
-	unsigned long e = ERR_peek_last_error();
-
-	return ERR_GET_LIB(e) == ERR_LIB_PEM &&
-	       ERR_GET_REASON(e) == PEM_R_NO_START_LINE;
-}
-
 static enum status read_all(BIO *in, STACK_OF(X509) * sk, struct err *err)
 {
+	bool end = false;
 	X509 *x;
 
-	for (;;) {
-		ERR_clear_error();
-		x = PEM_read_bio_X509(in, NULL, no_passphrase, NULL);
-		if (x == NULL)
-			break;
+	while ((x = cert_next_(in, &end)) != NULL) {
 		if (sk_X509_num(sk) == CHAIN_MAX) {
 			X509_free(x);
 			return err_set(err, ST_REFUSED,
@@ -311,7 +290,7 @@ static enum status read_all(BIO *in, STACK_OF(X509) * sk, struct err *err)
 			return err_set(err, ST_NOMEM, "out of memory");
 		}
 	}
-	if (!at_end()) {
+	if (!end) {
 		char what[64];
 
 		(void)snprintf(what, sizeof(what), "damaged certificate %d",

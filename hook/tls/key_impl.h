@@ -1,4 +1,4 @@
-/* Inside of a key, for key.c, csr.c and cert.c only. */
+/* Inside of a key, for key.c, csr.c, cert.c and chain.c only. */
 #ifndef DANELAW_TLS_KEY_IMPL_H
 #define DANELAW_TLS_KEY_IMPL_H
 
@@ -29,5 +29,10 @@ const EVP_MD *key_digest_(const EVP_PKEY *pkey);
  * ret_alg is set too. */
 enum status key_spki_of_xpub_(X509_PUBKEY *xpub, struct spki *ret,
 	enum key_alg *ret_alg, struct err *err);
+
+/* The next certificate of PEM text (owned), other blocks are skipped. NULL with
+ * *ret_end: there is no more; NULL without: it is broken, and OpenSSL's error
+ * queue says why. */
+X509 *cert_next_(BIO *in, bool *ret_end);
 
 #endif
