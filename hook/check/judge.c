@@ -323,16 +323,31 @@ static enum check_verdict behind_insecure_mx(enum check_verdict v)
 	return CHECK_INSECURE;
 }
 
+/* Senders pass over it, and lose nothing as long as another one is there. */
+bool judge_is_passed_over(const struct check *c, const struct check_host *h)
+{
+	if (h->dane != HOST_NO_ADDRESS)
+		return false;
+	for (size_t i = 0; i < c->n_hosts; i++)
+		if (c->host[i].dane != HOST_NO_ADDRESS)
+			return true;
+	return false;
+}
+
 /* From the hosts and the MX answer; the name servers come later. */
 static enum check_verdict domain_verdict(const struct check *c)
 {
-	enum check_verdict v[CHECK_HOSTS_MAX], all;
-	size_t n = c->n_hosts < CHECK_HOSTS_MAX ? c->n_hosts : CHECK_HOSTS_MAX;
+	enum check_verdict v[CHECK_HOSTS_MAX + 1], all;
+	size_t n = 0;
 
 	if (c->resolver_fault[0] != '\0')
 		return CHECK_INCOMPLETE;
-	for (size_t i = 0; i < n; i++)
-		v[i] = c->host[i].verdict;
+	for (size_t i = 0; i < c->n_hosts && i < CHECK_HOSTS_MAX; i++)
+		if (!judge_is_passed_over(c, &c->host[i]))
+			v[n++] = c->host[i].verdict;
+	/* What was left out may be well or not. */
+	if (c->truncated)
+		v[n++] = CHECK_INCOMPLETE;
 	all = judge_rollup(v, n);
 	if (c->kind != CHECK_BY_DOMAIN)
 		return all;

@@ -31,18 +31,20 @@ void judge_endpoint(char *ret, size_t len, const struct check_host *h);
  * make of it: 0 for the leaf (usages 1 and 3), 1.. for an issuer (0 and 2), -1
  * nowhere. */
 int judge_rr_depth(const struct tlsa *rr, const struct probe_job *job);
+/* Does a stronger digest in its RRset make clients ignore it? (RFC 7671 9) */
+bool judge_rr_hidden(const struct tlsa_rrset *set, const struct tlsa *rr);
 /* Makes and fills h->record. Before the connections are judged. */
 enum status judge_records(
 	struct check *c, struct check_host *h, struct err *err);
 enum status judge_rrset(struct check *c, int host, struct err *err);
 /* judge_scheme.c: current+next, current+issuer, none, per key algorithm. */
 enum status judge_scheme(struct check *c, int host, struct err *err);
+enum status judge_shared_keys(struct check *c, struct err *err);
 
 /* judge_conn.c */
 /* State and code of each connection. */
 void judge_states(const struct check *c, struct check_host *h);
 enum status judge_conns(struct check *c, int host, struct err *err);
-enum status judge_shared_keys(struct check *c, struct err *err);
 
 /* judge_lookup.c; mixed: some other host of the domain has DANE */
 enum status judge_domain(struct check *c, struct err *err);
@@ -52,5 +54,8 @@ enum status judge_host_lookups(
 /* judge_dns.c: the name servers. *ret_broken: some sender cannot rely on
  * them. */
 enum status judge_servers(struct check *c, bool *ret_broken, struct err *err);
+
+/* It has no address, and others of the domain have. */
+bool judge_is_passed_over(const struct check *c, const struct check_host *h);
 
 #endif

@@ -84,16 +84,51 @@ static bool other_way(const struct check_conn *k, const struct check_conn *s)
 		       : s->job.alg != k->job.alg;
 }
 
+/* The connection that forces nothing, if there is one: what a sender does. */
+static const struct check_conn *unforced(
+	const struct check_host *h, const struct check_conn *k)
+{
+	for (size_t i = 0; i < h->n_conns; i++)
+		if (are_siblings(k, &h->conn[i]) &&
+			h->conn[i].job.alg == PROBE_ANY)
+			return &h->conn[i];
+	return NULL;
+}
+
+/* Servers from before TLS 1.3 take our greeting for one that has no cipher they
+ * know, and refuse the algorithm when they mean the version. */
+static bool is_version_after_all(
+	const struct check_host *h, const struct check_conn *k)
+{
+	if (k->job.result != PROBE_NO_CERT || k->job.version != PROBE_TLS13)
+		return false;
+	for (size_t i = 0; i < h->n_conns; i++)
+		if (are_siblings(k, &h->conn[i]) && is_served(&h->conn[i]) &&
+			h->conn[i].job.alg == k->job.alg &&
+			h->conn[i].job.version == PROBE_TLS12)
+			return true;
+	return false;
+}
+
 /* NO_CERT, NO_VERSION: of this kind only, or altogether? */
 static void refused_state(const struct check_host *h, struct check_conn *k)
 {
-	const struct check_conn *unknown = NULL;
+	const struct check_conn *unknown = NULL, *free_choice = unforced(h, k);
 	bool refused = false;
+
+	if (free_choice != NULL && is_version_after_all(h, k)) {
+		if (is_served(free_choice))
+			set(k, CONN_ABSENT, CODE_NONE);
+		else
+			set(k, CONN_FAIL, CODE_HANDSHAKE);
+		return;
+	}
 
 	for (size_t i = 0; i < h->n_conns; i++) {
 		const struct check_conn *s = &h->conn[i];
 
-		if (!are_siblings(k, s) || !other_way(k, s))
+		if (!are_siblings(k, s) || !other_way(k, s) ||
+			(s == free_choice && k->job.result == PROBE_NO_CERT))
 			continue;
 		if (is_served(s)) {
 			set(k, CONN_ABSENT, CODE_NONE);
@@ -268,7 +303,7 @@ static struct trouble state_trouble(const struct check *c,
 	if (k->state != CONN_FAIL && k->state != CONN_UNTESTED)
 		return (struct trouble){ .code = CODE_NONE };
 	/* Without TLSA records TLS is optional: a sender goes on without. */
-	if (k->state == CONN_FAIL && h->dane == HOST_TLSA && h->rrset.n > 0)
+	if (k->state == CONN_FAIL && h->dane == HOST_TLSA)
 		t.level = FINDING_FAIL;
 	if (k->code == CODE_UNTESTABLE && was_any_tested(h))
 		t.level = FINDING_INFO;
@@ -378,9 +413,10 @@ static void put_extent(
 	struct finding *f, const struct extent *e, const struct extent *all)
 {
 	if (e->algs != all->algs)
-		ADD(f->where, "%s%s",
+		ADD(f->where, "%s%s%s",
 			(e->algs & 1U << PROBE_RSA) != 0 ? " RSA" : "",
-			(e->algs & 1U << PROBE_ECDSA) != 0 ? " ECDSA" : "");
+			(e->algs & 1U << PROBE_ECDSA) != 0 ? " ECDSA" : "",
+			(e->algs & 1U << PROBE_ANY) != 0 ? " unforced" : "");
 	if (e->versions != all->versions)
 		ADD(f->where, "%s%s",
 			(e->versions & 1U << PROBE_TLS12) != 0 ? " TLSv1.2"
@@ -476,8 +512,9 @@ static const struct wording wordings[] = {
 		"a record of the served key is there, but another one of the "
 		"same usage and selector with a stronger digest hides it: "
 		"clients look at the strongest digest only (RFC 7671 9)",
-		"Remove the records with the stronger digest, or publish that "
-		"digest for every key that is served or will be." },
+		"Publish the stronger digest for every key that is served or "
+		"will be. Remove the records that have it only if no served "
+		"key depends on them." },
 	{ CODE_TLSA_ISSUER_NOT_SENT, REPRODUCE_DANE,
 		"the records name an issuer, and the server does not send "
 		"that issuer's certificate; senders have no store to look in",
@@ -595,76 +632,5 @@ enum status judge_conns(struct check *c, int host, struct err *err)
 
 	for (size_t i = 0; st == ST_OK && i < sizeof(all) / sizeof(all[0]); i++)
 		st = find_troubles(c, host, all[i], err);
-	return st;
-}
-
-/* ---- one key on several hosts ------------------------------------------- */
-
-static bool serves(const struct check_host *h, const struct spki *key)
-{
-	for (size_t i = 0; i < h->n_conns; i++)
-		if (is_served(&h->conn[i]) &&
-			spki_eq(&h->conn[i].job.spki, key))
-			return true;
-	return false;
-}
-
-/* Was this key, of this host, looked at before? */
-static bool is_seen(const struct check *c, size_t host, size_t conn)
-{
-	const struct spki *key = &c->host[host].conn[conn].job.spki;
-
-	for (size_t i = 0; i < host; i++)
-		if (serves(&c->host[i], key))
-			return true;
-	for (size_t i = 0; i < conn; i++)
-		if (is_served(&c->host[host].conn[i]) &&
-			spki_eq(&c->host[host].conn[i].job.spki, key))
-			return true;
-	return false;
-}
-
-static enum status shared_key(
-	struct check *c, size_t first, const struct spki *key, struct err *err)
-{
-	struct finding *f = NULL;
-	size_t more = 0;
-
-	for (size_t i = first + 1; i < c->n_hosts; i++) {
-		if (strcmp(c->host[i].name, c->host[first].name) == 0 ||
-			!serves(&c->host[i], key))
-			continue;
-		if (f == NULL) {
-			f = check_find(
-				c, CODE_KEY_SHARED, FINDING_INFO, -1, err);
-			if (f == NULL)
-				return err->st;
-			SAY(f->where, "%s", c->host[first].bare);
-		}
-		if (++more <= 4)
-			ADD(f->where, ", %s", c->host[i].bare);
-	}
-	if (f == NULL)
-		return ST_OK;
-	if (more > 4)
-		ADD(f->where, " and %zu more", more - 4);
-	SAY(f->text,
-		"one key serves %zu hosts: a rollover that goes wrong "
-		"takes all of them at once",
-		more + 1);
-	SAY(f->remedy, "Give each host a key of its own, or roll over one host "
-		       "after the other, with days between.");
-	return ST_OK;
-}
-
-enum status judge_shared_keys(struct check *c, struct err *err)
-{
-	enum status st = ST_OK;
-
-	for (size_t i = 0; i < c->n_hosts; i++)
-		for (size_t k = 0; st == ST_OK && k < c->host[i].n_conns; k++)
-			if (is_served(&c->host[i].conn[k]) && !is_seen(c, i, k))
-				st = shared_key(c, i,
-					&c->host[i].conn[k].job.spki, err);
 	return st;
 }

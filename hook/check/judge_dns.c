@@ -157,7 +157,7 @@ void view_add_question(
 	char type[16];
 
 	view_add_name(ret, len, view_name(d, v));
-	judge_add(ret, len, " %s", reproduce_type(view_type(d, v), type));
+	judge_add(ret, len, " %s", dns_type_name(view_type(d, v), type));
 }
 
 /* Where the zone is not signed, senders do not ask about TLSA. */
@@ -244,6 +244,12 @@ static enum finding_level answer_level(
 	return tlsa || o == SURVEY_LAME ? FINDING_FAIL : FINDING_WARN;
 }
 
+static bool is_error(enum survey_outcome o)
+{
+	return o == SURVEY_SERVFAIL || o == SURVEY_REFUSED ||
+	       o == SURVEY_NOTIMP || o == SURVEY_FORMERR || o == SURVEY_RCODE;
+}
+
 static struct trouble answer_trouble(
 	const struct dns *d, const struct span *sp, const struct view *v)
 {
@@ -257,8 +263,13 @@ static struct trouble answer_trouble(
 	r.detail = (is_bad(u) ? (int)u->outcome + 1 : 0) * 64 +
 		   (is_bad(t) ? (int)t->outcome + 1 : 0);
 	if (view_is_good(u) || view_is_good(t)) {
+		/* Silence may be the way; an error is the server's word, and
+		 * no resolver asks again over the other transport. */
 		r.code = CODE_NS_TRANSPORT;
-		r.level = FINDING_WARN;
+		r.level = view_type(d, v) == RRTYPE_TLSA &&
+					  is_error(v->a[r.t]->outcome)
+				  ? FINDING_FAIL
+				  : FINDING_WARN;
 		return r;
 	}
 	r.code = CODE_NS_TLSA;

@@ -193,9 +193,9 @@ enum status judge_domain(struct check *c, struct err *err)
 		SAY(f->where, "resolver");
 		SAY(f->text, "nothing can be said about DNSSEC from here: %s",
 			c->resolver_fault);
-		SAY(f->remedy, "Let danelaw iterate by itself (no resolver "
-			       "section in its configuration), or forward to a "
-			       "resolver that passes DNSSEC on.");
+		SAY(f->remedy,
+			"Mend that first, then check again: nothing here "
+			"is a verdict on the domain.");
 		reproduce_validate(
 			f->reproduce, sizeof(f->reproduce), ".", RRTYPE_DNSKEY);
 		return judge_limits(c, err);
@@ -238,7 +238,9 @@ static const char ask_servers[] =
 static struct obstacle obstacle(const struct check_host *h, bool mixed)
 {
 	bool at_tlsa = h->tlsa != NULL;
-	const struct lookup *a = bad(h->a) || h->aaaa == NULL ? h->a : h->aaaa;
+	const struct lookup *a = bad(h->cname)                  ? h->cname
+				 : bad(h->a) || h->aaaa == NULL ? h->a
+								: h->aaaa;
 
 	switch (h->dane) {
 	case HOST_TLSA:
@@ -306,7 +308,7 @@ static enum status report(struct check *c, int host, const struct obstacle *o,
 		judge_endpoint(f->where, sizeof(f->where), h);
 	} else {
 		bare(name, o->l->name);
-		SAY(f->where, "%s %s", name, reproduce_type(o->l->type, type));
+		SAY(f->where, "%s %s", name, dns_type_name(o->l->type, type));
 	}
 	SAY(f->text, "%s", o->text);
 	if (o->l != NULL && o->l->security == DNS_BOGUS)
@@ -378,6 +380,8 @@ enum status judge_host_lookups(
 	bool unfit = c->resolver_fault[0] != '\0';
 	enum status st = ST_OK;
 
+	if (judge_is_passed_over(c, h))
+		o.level = FINDING_WARN;
 	if (unfit && o.level == FINDING_FAIL)
 		return ST_OK; /* what it says is no verdict */
 	if (o.code != CODE_NONE)

@@ -41,7 +41,7 @@ int judge_rr_depth(const struct tlsa *rr, const struct probe_job *job)
 }
 
 /* A usable record of the same usage and selector has a stronger digest. */
-static bool is_hidden(const struct tlsa_rrset *set, const struct tlsa *rr)
+bool judge_rr_hidden(const struct tlsa_rrset *set, const struct tlsa *rr)
 {
 	if (rr->mtype != 1)
 		return false;
@@ -53,6 +53,16 @@ static bool is_hidden(const struct tlsa_rrset *set, const struct tlsa *rr)
 	return false;
 }
 
+/* What OpenSSL took counts too: the issuer in a 2 0 0 or 2 1 0 record need not
+ * be on the wire. (RFC 7671 5.2.2) */
+static bool is_taken(const struct check_host *h, const struct tlsa *rr,
+	const struct check_conn *k)
+{
+	return k->job.dane == PROBE_DANE_OK && k->job.matched >= 0 &&
+	       (size_t)k->job.matched < h->rrset.n &&
+	       &h->rrset.rr[k->job.matched] == rr;
+}
+
 static void match_record(const struct check_host *h, struct check_record *r)
 {
 	for (size_t i = 0; i < h->n_conns; i++) {
@@ -60,6 +70,9 @@ static void match_record(const struct check_host *h, struct check_record *r)
 
 		if (h->conn[i].job.result == PROBE_SERVED)
 			depth = judge_rr_depth(r->rr, &h->conn[i].job);
+		if (depth < 0 && is_taken(h, r->rr, &h->conn[i]))
+			depth = h->conn[i].job.depth > 0 ? h->conn[i].job.depth
+							 : 0;
 		if (depth >= 0 && (!r->matches || depth < r->depth)) {
 			r->matches = true;
 			r->depth = depth;
@@ -99,7 +112,7 @@ enum status judge_records(
 		r->rr = &h->rrset.rr[i];
 		r->depth = -1;
 		r->usable = tlsa_usable(r->rr, &r->why);
-		r->hidden = r->usable && is_hidden(&h->rrset, r->rr);
+		r->hidden = r->usable && judge_rr_hidden(&h->rrset, r->rr);
 		match_record(h, r);
 		ours |= name_role(c, r);
 		if (issuer != NULL &&
@@ -208,8 +221,9 @@ static bool kind_matches(const struct check_host *h, const struct tlsa *kind)
 			continue;
 		for (size_t i = 0; i < h->rrset.n && !found; i++)
 			found = same_kind(&h->rrset.rr[i], kind) &&
-				judge_rr_depth(
-					&h->rrset.rr[i], &h->conn[k].job) >= 0;
+				(is_taken(h, &h->rrset.rr[i], &h->conn[k]) ||
+					judge_rr_depth(&h->rrset.rr[i],
+						&h->conn[k].job) >= 0);
 		if (!found)
 			return false;
 	}
@@ -304,11 +318,14 @@ static const struct lint lints[] = {
 	{ CODE_RR_COMBINATION, FINDING_WARN, is_lone_kind, false, false,
 		"of each kind of record one must match every certificate that "
 		"is served (RFC 7671 8); of this kind that is not so:",
-		"Remove this kind of record altogether, or publish it for "
-		"every key that is served or will be." },
+		"Publish it for every key that is served or will be. Remove "
+		"this kind altogether only when a record of another kind "
+		"matches every one of them." },
 	{ CODE_RR_ISSUER_RETIRED, FINDING_WARN, is_retired, false, true,
 		"a record of an issuer that issues no more:",
-		"Remove it; 3 1 1 records do not depend on who issues." },
+		"3 1 1 records do not depend on who issues: publish those of "
+		"the served and the next key. Remove this one two TTLs "
+		"later, when nothing that is served needs it." },
 	{ CODE_RR_ISSUER_NOT_SENT, FINDING_WARN, is_not_sent, false, false,
 		"the server does not send the certificate of this issuer, so "
 		"the record helps nobody:",
@@ -317,7 +334,8 @@ static const struct lint lints[] = {
 	{ CODE_RR_STALE, FINDING_INFO, is_stale, false, false,
 		"more records than a rollover needs match nothing that is "
 		"served; some are left over:",
-		"When no server has their keys any more, remove them." },
+		"Remove those whose keys no server has, and none will get: "
+		"the next key's record has to stay." },
 };
 
 static enum status run_lint(struct check *c, int host, const struct lint *l,
@@ -360,7 +378,7 @@ static enum status all_unusable(struct check *c, int host, struct err *err)
 	bool tls = h->verdict != CHECK_BLOCKED;
 	struct finding *f;
 
-	if (h->rrset.n == 0 || judge_has_usable(h))
+	if (h->dane != HOST_TLSA || judge_has_usable(h))
 		return ST_OK;
 	f = find_rr(c, CODE_ALL_UNUSABLE, tls ? FINDING_WARN : FINDING_FAIL,
 		host, err);
@@ -406,7 +424,8 @@ static enum status too_many(struct check *c, int host, struct err *err)
 		"%zu records: above %d the answer and its signature no "
 		"longer fit one UDP packet",
 		n, MANY_RECORDS);
-	SAY(f->remedy, "Remove the records of keys that no server has.");
+	SAY(f->remedy, "Remove the records of keys that no server has, and "
+		       "none will get: the next key's has to stay.");
 	return ST_OK;
 }
 

@@ -3,8 +3,8 @@
  * key after it is published too (current+next), or its issuer is
  * (current+issuer). One record for RSA and one for ECDSA is neither, though
  * there are two of them: what is counted is the records that belong to no
- * served key, and each algorithm needs one. (RFC 7671 8.1; dane.md S52, S53,
- * S56, S82)
+ * served key, and each algorithm needs one. And does one rollover move many
+ * hosts at a time? (RFC 7671 8.1; dane.md S52, S53, S56, S57, S82)
  */
 #include "hook/check/judge.h"
 
@@ -162,4 +162,80 @@ enum status judge_scheme(struct check *c, int host, struct err *err)
 			s[k].matches++;
 	}
 	return report(c, host, s, n_spare, err);
+}
+
+/* ---- one key on several hosts ------------------------------------------- */
+
+static bool is_served(const struct check_conn *k)
+{
+	return k->job.result == PROBE_SERVED;
+}
+
+static bool serves(const struct check_host *h, const struct spki *key)
+{
+	for (size_t i = 0; i < h->n_conns; i++)
+		if (is_served(&h->conn[i]) &&
+			spki_eq(&h->conn[i].job.spki, key))
+			return true;
+	return false;
+}
+
+/* Was this key, of this host, looked at before? */
+static bool is_seen(const struct check *c, size_t host, size_t conn)
+{
+	const struct spki *key = &c->host[host].conn[conn].job.spki;
+
+	for (size_t i = 0; i < host; i++)
+		if (serves(&c->host[i], key))
+			return true;
+	for (size_t i = 0; i < conn; i++)
+		if (is_served(&c->host[host].conn[i]) &&
+			spki_eq(&c->host[host].conn[i].job.spki, key))
+			return true;
+	return false;
+}
+
+static enum status shared_key(
+	struct check *c, size_t first, const struct spki *key, struct err *err)
+{
+	struct finding *f = NULL;
+	size_t more = 0;
+
+	for (size_t i = first + 1; i < c->n_hosts; i++) {
+		if (strcmp(c->host[i].name, c->host[first].name) == 0 ||
+			!serves(&c->host[i], key))
+			continue;
+		if (f == NULL) {
+			f = check_find(
+				c, CODE_KEY_SHARED, FINDING_INFO, -1, err);
+			if (f == NULL)
+				return err->st;
+			SAY(f->where, "%s", c->host[first].bare);
+		}
+		if (++more <= 4)
+			ADD(f->where, ", %s", c->host[i].bare);
+	}
+	if (f == NULL)
+		return ST_OK;
+	if (more > 4)
+		ADD(f->where, " and %zu more", more - 4);
+	SAY(f->text,
+		"one key serves %zu hosts: a rollover that goes wrong "
+		"takes all of them at once",
+		more + 1);
+	SAY(f->remedy, "Give each host a key of its own, or roll over one host "
+		       "after the other, with days between.");
+	return ST_OK;
+}
+
+enum status judge_shared_keys(struct check *c, struct err *err)
+{
+	enum status st = ST_OK;
+
+	for (size_t i = 0; i < c->n_hosts; i++)
+		for (size_t k = 0; st == ST_OK && k < c->host[i].n_conns; k++)
+			if (is_served(&c->host[i].conn[k]) && !is_seen(c, i, k))
+				st = shared_key(c, i,
+					&c->host[i].conn[k].job.spki, err);
+	return st;
 }

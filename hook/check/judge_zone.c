@@ -1,14 +1,15 @@
 /*
- * Name servers against each other, and what holds for a zone as a whole: DS
- * records, signatures that end soon, servers without an address, the refresh
- * of secondaries. (RFC 4035 5.3.1; RFC 1912 2.2; dane.md S22, S68, B-9, C7,
- * C11)
+ * Name servers against each other and against what is served, and what holds
+ * for a zone as a whole: DS records, signatures that end soon, servers without
+ * an address, the refresh of secondaries. (RFC 4035 5.3.1; RFC 1912 2.2;
+ * dane.md S22, S68, B-9, C7, C11)
  */
 #include "hook/check/judge_dns.h"
 
 #include "hook/base/clock.h"
 #include "hook/check/reproduce.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define DAY INT64_C(86400)
@@ -52,56 +53,53 @@ static void put_group(
 			a->outcome == SURVEY_DATA ? a->n_rr : (size_t)0);
 }
 
-static bool same_question(const struct view *a, const struct view *b)
+/* The views of one question of one zone: at[0] to at[n - 1], by server. */
+struct group {
+	const struct view *const *at;
+	size_t n;
+};
+
+static int by_question(const void *a, const void *b)
 {
-	return a->zone == b->zone && a->question == b->question;
+	const struct view *x = *(const struct view *const *)a;
+	const struct view *y = *(const struct view *const *)b;
+
+	if (x->zone != y->zone)
+		return x->zone < y->zone ? -1 : 1;
+	if (x->question != y->question)
+		return x->question < y->question ? -1 : 1;
+	return (x->server > y->server) - (x->server < y->server);
 }
 
-/* Of the views from view[at] on: *ret_same answer as it does, *ret_other
- * differ. False when an earlier view has already answered like it, or when it
- * says nothing. */
+/* *ret_same answer as at[i] does, *ret_other differ. False when an earlier view
+ * has already answered like it, or when it says nothing. */
 static bool is_first_of_kind(
-	const struct dns *d, size_t at, size_t *ret_same, size_t *ret_other)
+	const struct group *g, size_t i, size_t *ret_same, size_t *ret_other)
 {
 	uint64_t mine, key;
 
 	*ret_same = *ret_other = 0;
-	if (!view_key(&d->view[at], &mine))
+	if (!view_key(g->at[i], &mine))
 		return false;
-	for (size_t i = at; i-- > 0 && d->view[i].zone == d->view[at].zone;)
-		if (same_question(&d->view[i], &d->view[at]) &&
-			view_key(&d->view[i], &key) && key == mine)
-			return false;
-	for (size_t i = at; i < d->n && d->view[i].zone == d->view[at].zone;
-		i++) {
-		if (!same_question(&d->view[i], &d->view[at]) ||
-			!view_key(&d->view[i], &key))
+	for (size_t k = 0; k < g->n; k++) {
+		if (!view_key(g->at[k], &key))
 			continue;
+		if (k < i && key == mine)
+			return false;
 		*ret_same += key == mine;
 		*ret_other += key != mine;
 	}
 	return true;
 }
 
-static bool has_earlier(const struct dns *d, size_t at)
+static enum status report_differences(
+	struct dns *d, const struct group *g, size_t first)
 {
-	uint64_t key;
-
-	for (size_t i = at; i-- > 0 && d->view[i].zone == d->view[at].zone;)
-		if (same_question(&d->view[i], &d->view[at]) &&
-			view_key(&d->view[i], &key))
-			return true;
-	return false;
-}
-
-/* view[at] is the first to answer its question, and others differ. */
-static enum status report_differences(struct dns *d, size_t at)
-{
-	const struct view *v = &d->view[at];
+	const struct view *v = g->at[first];
 	bool soa = v->question == SIZE_MAX;
 	struct finding *f = view_find(d, soa ? CODE_NS_SERIAL : CODE_NS_DIFFERS,
 		FINDING_WARN, v->zone);
-	size_t groups = 0, same, other;
+	size_t kinds = 0, same, other;
 
 	if (f == NULL)
 		return d->err->st;
@@ -109,12 +107,11 @@ static enum status report_differences(struct dns *d, size_t at)
 	SAY(f->text, "the name servers %s: ",
 		soa ? "have different versions of the zone"
 		    : "give different answers");
-	for (size_t i = at; i < d->n && d->view[i].zone == v->zone; i++) {
-		if (!same_question(&d->view[i], v) ||
-			!is_first_of_kind(d, i, &same, &other))
+	for (size_t i = first; i < g->n; i++) {
+		if (!is_first_of_kind(g, i, &same, &other))
 			continue;
-		ADD(f->text, "%s", groups++ > 0 ? "; " : "");
-		put_group(d, &d->view[i], same - 1, f);
+		ADD(f->text, "%s", kinds++ > 0 ? "; " : "");
+		put_group(d, g->at[i], same - 1, f);
 	}
 	SAY(f->remedy, "Wait for the next transfer and check again; if it "
 		       "stays, see why the NOTIFY or the transfer to the "
@@ -125,16 +122,144 @@ static enum status report_differences(struct dns *d, size_t at)
 	return ST_OK;
 }
 
+static enum status judge_group(struct dns *d, const struct group *g)
+{
+	size_t first = 0, same, other;
+	uint64_t key;
+
+	while (first < g->n && !view_key(g->at[first], &key))
+		first++;
+	if (first == g->n || !is_first_of_kind(g, first, &same, &other) ||
+		other == 0)
+		return ST_OK;
+	return report_differences(d, g, first);
+}
+
+static enum status judge_groups(struct dns *d, const struct view *at[])
+{
+	enum status st = ST_OK;
+
+	for (size_t from = 0, to; st == ST_OK && from < d->n; from = to) {
+		struct group g = { .at = &at[from] };
+
+		for (to = from; to < d->n && at[to]->zone == at[from]->zone &&
+				at[to]->question == at[from]->question;
+			to++)
+			g.n++;
+		st = judge_group(d, &g);
+	}
+	return st;
+}
+
+/* ---- a server against what is served ------------------------------------ */
+
+static bool is_taken_by(
+	const struct tlsa_rrset *set, const struct probe_job *job)
+{
+	for (size_t i = 0; i < set->n; i++) {
+		const struct tlsa *rr = &set->rr[i];
+
+		if (!tlsa_usable(rr, NULL) || judge_rr_hidden(set, rr))
+			continue;
+		/* An issuer in full need not be on the wire. */
+		if (judge_rr_depth(rr, job) >= 0 ||
+			(rr->usage == 2 && rr->mtype == 0))
+			return true;
+	}
+	return false;
+}
+
+static bool has_usable(const struct tlsa_rrset *set)
+{
+	for (size_t i = 0; i < set->n; i++)
+		if (tlsa_usable(&set->rr[i], NULL))
+			return true;
+	return false;
+}
+
+/* A connection that is well by the RRset that we were given, and not by this
+ * one. NULL: none. */
+static const struct check_conn *spoiled(
+	const struct check_host *h, const struct tlsa_rrset *set)
+{
+	if (!has_usable(set) || tlsa_rrset_eq(set, &h->rrset))
+		return NULL;
+	for (size_t i = 0; i < h->n_conns; i++) {
+		const struct check_conn *k = &h->conn[i];
+
+		if ((k->state == CONN_OK || k->state == CONN_ENCRYPTED) &&
+			!is_taken_by(set, &k->job))
+			return k;
+	}
+	return NULL;
+}
+
+static enum status report_spoiled(struct dns *d, const struct view *v, size_t t,
+	const struct check_host *h, const struct check_conn *k)
+{
+	struct finding *f =
+		view_find(d, CODE_NS_DIFFERS, FINDING_FAIL, v->zone);
+	char hex[SPKI_HEX];
+
+	if (f == NULL)
+		return d->err->st;
+	view_add_server(f->where, sizeof(f->where), view_server(d, v));
+	SAY(f->text,
+		"its TLSA records differ from those of the others, and none "
+		"of them matches what %s [%s] serves (3 1 1 %s): senders that "
+		"get its answer defer the mail. Asked: ",
+		h->bare, k->addr, spki_hex(&k->job.spki, hex));
+	view_add_question(f->text, sizeof(f->text), d, v);
+	SAY(f->remedy, "Bring this server up to date: see why the NOTIFY or "
+		       "the transfer fails. Serve no key whose record is not "
+		       "at every server, and remove nothing before.");
+	reproduce_server(f->reproduce, sizeof(f->reproduce),
+		view_server(d, v)->addr.text, view_name(d, v), view_type(d, v),
+		t == 1);
+	return ST_OK;
+}
+
+/* Once for each server and name. */
+static enum status judge_lagging(struct dns *d, const struct view *v)
+{
+	if (view_type(d, v) != RRTYPE_TLSA ||
+		d->s->zone[v->zone].auth.security != DNS_SECURE)
+		return ST_OK;
+	for (size_t i = 0; i < d->c->n_hosts; i++) {
+		const struct check_host *h = &d->c->host[i];
+
+		if ((h->dane != HOST_TLSA && h->dane != HOST_NO_TLSA) ||
+			h->tlsa == NULL ||
+			(!view_is(view_name(d, v), h->owner) &&
+				!view_is(view_name(d, v), h->tlsa->canon)))
+			continue;
+		for (size_t t = 0; t < 2; t++) {
+			const struct check_conn *k = NULL;
+
+			if (v->a[t] != NULL && v->a[t]->outcome == SURVEY_DATA)
+				k = spoiled(h, &v->a[t]->rrset);
+			if (k != NULL)
+				return report_spoiled(d, v, t, h, k);
+		}
+	}
+	return ST_OK;
+}
+
 enum status judge_agreement(struct dns *d)
 {
-	size_t same, other;
+	const struct view **at = calloc(d->n + 1, sizeof(*at));
+	enum status st;
 
+	if (at == NULL)
+		return err_set(d->err, ST_NOMEM, "out of memory");
 	for (size_t i = 0; i < d->n; i++)
-		if (!has_earlier(d, i) &&
-			is_first_of_kind(d, i, &same, &other) && other > 0 &&
-			report_differences(d, i) != ST_OK)
-			return d->err->st;
-	return ST_OK;
+		at[i] = &d->view[i];
+	qsort(at, d->n, sizeof(*at), by_question);
+	st = judge_groups(d, at);
+	free(at);
+	for (size_t i = 0; st == ST_OK && i < d->n; i++)
+		st = judge_lagging(d, &d->view[i]);
+	return st;
 }
 
 /* ---- zones -------------------------------------------------------------- */
@@ -164,7 +289,7 @@ static enum status report_soon(struct check *c, const char *name, uint16_t type,
 	if (f == NULL)
 		return err->st;
 	view_add_name(f->where, sizeof(f->where), name);
-	ADD(f->where, " %s", reproduce_type(type, text));
+	ADD(f->where, " %s", dns_type_name(type, text));
 	SAY(f->text,
 		"its signature ends %s, in %s%s%s; mail is deferred if it "
 		"is not renewed before",

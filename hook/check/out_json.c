@@ -115,7 +115,7 @@ static json_t *lookup(struct out *o, const struct lookup *l)
 	j = json_object();
 	rr = json_array();
 	set(o, j, "name", name(l->name));
-	set(o, j, "type", string(out_type(l->type, type)));
+	set(o, j, "type", string(dns_type_name(l->type, type)));
 	set(o, j, "security", string(dns_security_name(l->security)));
 	set(o, j, "presence", string(out_presence(l)));
 	set(o, j, "ttl", json_integer(l->ttl));
@@ -290,7 +290,7 @@ static json_t *answer(
 		soa ? name(s->zone[a->zone].auth.zone)
 		    : name(s->question[a->question].name));
 	set(o, j, "type",
-		string(out_type(
+		string(dns_type_name(
 			soa ? RRTYPE_SOA : s->question[a->question].type,
 			type)));
 	set(o, j, "transport", string(a->tcp ? "tcp" : "udp"));

@@ -204,9 +204,10 @@ static void momentum_record(struct out *o, const struct check_host *h, size_t i)
 		out_put(o, " %s", r->role);
 	if (r != NULL)
 		out_put(o, " %s",
-			r->matches  ? "live"
-			: r->usable ? "not live"
-				    : "unusable");
+			r->matches    ? "live"
+			: !r->usable  ? "unusable"
+			: out_seen(h) ? "not live"
+				      : "not compared");
 	out_nl(o);
 }
 
@@ -217,14 +218,14 @@ static void momentum_addresses(struct out *o, const struct lookup *l)
 	if (l == NULL)
 		return;
 	if (out_presence(l) == NULL)
-		LINE(o, "    %s cannot be had: %s, %s", out_type(l->type, type),
+		LINE(o, "    %s cannot be had: %s, %s", dns_type_name(l->type, type),
 			dns_security_name(l->security), l->why);
 	else
 		for (size_t i = 0; i < l->n && o->st == ST_OK; i++) {
 			auto_buf text = BUF_INIT(OUT_MAX);
 
 			o->st = out_rdata(l->type, &l->rr[i], &text, o->err);
-			LINE(o, "    %s %s TTL %u%s", out_type(l->type, type),
+			LINE(o, "    %s %s TTL %u%s", dns_type_name(l->type, type),
 				buf_str(&text), l->ttl,
 				l->security == DNS_SECURE ? " +dnssec" : "");
 		}

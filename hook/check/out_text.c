@@ -174,14 +174,6 @@ static void record_text(struct out *o, const struct check_host *h, size_t n,
 		out_wrap(o, 6, "%s", hex);
 }
 
-static bool seen_any(const struct check_host *h)
-{
-	for (size_t i = 0; i < h->n_conns; i++)
-		if (h->conn[i].job.result == PROBE_SERVED)
-			return true;
-	return false;
-}
-
 static void record(struct out *o, const struct check_host *h, size_t n,
 	const struct out_options *opt)
 {
@@ -200,7 +192,7 @@ static void record(struct out *o, const struct check_host *h, size_t n,
 		out_wrap(o, 6, "matches the issuer at depth %d", r->depth);
 	else if (r->matches)
 		out_wrap(o, 6, "matches");
-	else if (seen_any(h))
+	else if (out_seen(h))
 		out_wrap(o, 6, "matches nothing served");
 	else
 		out_wrap(o, 6, "not compared");

@@ -39,7 +39,7 @@ void out_query(struct out *o, const struct lookup *l)
 	const char *presence = out_presence(l);
 	char type[16];
 
-	out_put(o, "query %s %s resolver: %s", l->name, out_type(l->type, type),
+	out_put(o, "query %s %s resolver: %s", l->name, dns_type_name(l->type, type),
 		dns_security_name(l->security));
 	if (presence != NULL)
 		out_put(o, " %s TTL %u", presence, l->ttl);
@@ -68,7 +68,7 @@ static void server_answer(
 
 	out_put(o, "query %s %s %s [%s] %s: %s",
 		soa ? z->zone : s->question[a->question].name,
-		out_type(
+		dns_type_name(
 			soa ? RRTYPE_SOA : s->question[a->question].type, type),
 		sv != NULL ? sv->name : "?",
 		sv != NULL && sv->has_addr ? sv->addr.text : "?",

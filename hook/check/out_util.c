@@ -297,25 +297,6 @@ const char *out_presence(const struct lookup *l)
 
 /* ---- records ---- */
 
-const char *out_type(uint16_t type, char ret[static 16])
-{
-	static const struct {
-		uint16_t type;
-		const char *name;
-	} known[] = { { RRTYPE_A, "A" }, { RRTYPE_NS, "NS" },
-		{ RRTYPE_CNAME, "CNAME" }, { RRTYPE_SOA, "SOA" },
-		{ RRTYPE_MX, "MX" }, { RRTYPE_TXT, "TXT" },
-		{ RRTYPE_AAAA, "AAAA" }, { RRTYPE_DNAME, "DNAME" },
-		{ RRTYPE_DS, "DS" }, { RRTYPE_DNSKEY, "DNSKEY" },
-		{ RRTYPE_TLSA, "TLSA" } };
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (known[i].type == type)
-			return known[i].name;
-	(void)snprintf(ret, 16, "TYPE%u", type);
-	return ret;
-}
-
 static enum status hex_rdata(const struct rdata *rd, const char *fmt,
 	struct buf *ret, struct err *err)
 {
@@ -573,6 +554,14 @@ enum probe_alg out_served_alg(const struct check_conn *k)
 	if (key_alg_is_rsa(k->job.key_alg))
 		return PROBE_RSA;
 	return key_alg_is_ecdsa(k->job.key_alg) ? PROBE_ECDSA : PROBE_ANY;
+}
+
+bool out_seen(const struct check_host *h)
+{
+	for (size_t i = 0; i < h->n_conns; i++)
+		if (h->conn[i].job.result == PROBE_SERVED)
+			return true;
+	return false;
 }
 
 int64_t out_cert_end(const struct check_host *h, enum probe_alg alg)

@@ -55,8 +55,6 @@ const char *out_sig_name(enum codec_sig s);         /* "ok" ... */
 const char *out_ds_name(enum survey_ds d);          /* "ok" ... */
 /* "data", "nodata", "nxdomain"; NULL when the answer cannot be trusted. */
 const char *out_presence(const struct lookup *l);
-/* "MX", "TYPE65"; ret holds 16. */
-const char *out_type(uint16_t type, char ret[static 16]);
 /* RDATA for people, as in a zone file; appended to the line. */
 enum status out_rdata(uint16_t type, const struct rdata *rd, struct buf *ret,
 	struct err *err);
@@ -79,6 +77,8 @@ bool *out_questions(struct out *o, const struct check *c);
  * out_zones. zone: only there (canonical), NULL: anywhere. 0: none. */
 int64_t out_rrsig_end(
 	const struct check *c, const bool *used, const char *zone);
+/* Did any connection show a certificate? Else records were not compared. */
+bool out_seen(const struct check_host *h);
 /* The earliest end of a served certificate of the host; 0: none. alg
  * PROBE_ANY: of any key. */
 int64_t out_cert_end(const struct check_host *h, enum probe_alg alg);

@@ -247,24 +247,6 @@ void reproduce_conn(char *ret, size_t len, const struct check_host *h,
 
 /* ---- dig and delv ------------------------------------------------------ */
 
-char *reproduce_type(uint16_t type, char ret[static 16])
-{
-	static const struct {
-		uint16_t type;
-		const char *name;
-	} known[] = { { RRTYPE_A, "A" }, { RRTYPE_NS, "NS" },
-		{ RRTYPE_CNAME, "CNAME" }, { RRTYPE_SOA, "SOA" },
-		{ RRTYPE_MX, "MX" }, { RRTYPE_TXT, "TXT" },
-		{ RRTYPE_AAAA, "AAAA" }, { RRTYPE_DS, "DS" },
-		{ RRTYPE_DNSKEY, "DNSKEY" }, { RRTYPE_TLSA, "TLSA" } };
-
-	(void)snprintf(ret, 16, "TYPE%u", (unsigned)type);
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (known[i].type == type)
-			(void)snprintf(ret, 16, "%s", known[i].name);
-	return ret;
-}
-
 static void put_question(struct line *l, const char *name, uint16_t type)
 {
 	char text[16];
@@ -275,7 +257,7 @@ static void put_question(struct line *l, const char *name, uint16_t type)
 	word(l, name);
 	if (odd)
 		put(l, " -t");
-	word(l, reproduce_type(type, text));
+	word(l, dns_type_name(type, text));
 }
 
 void reproduce_server(char *ret, size_t len, const char *server,

@@ -29,7 +29,5 @@ void reproduce_lookup(char *ret, size_t len, const char *name, uint16_t type);
 /* delv, which validates. */
 void reproduce_validate(char *ret, size_t len, const char *name, uint16_t type);
 
-/* "TLSA", "AAAA", "TYPE65"; ret holds 16. Returns ret. */
-char *reproduce_type(uint16_t type, char ret[static 16]);
 
 #endif

@@ -114,6 +114,34 @@ static enum status take_mx(
 	return st;
 }
 
+/* So that the limit cuts off the least preferred. */
+static int rr_by_pref(const void *a, const void *b)
+{
+	const struct rdata *x = *(const struct rdata *const *)a;
+	const struct rdata *y = *(const struct rdata *const *)b;
+	int c = memcmp(x->data, y->data, 2);
+
+	return c != 0 ? c : (x > y) - (x < y);
+}
+
+static enum status take_all_mx(struct check *c, struct err *err)
+{
+	const struct rdata **rr = calloc(c->mx->n + 1, sizeof(*rr));
+	enum status st = ST_OK;
+	size_t n = 0;
+
+	if (rr == NULL)
+		return err_set(err, ST_NOMEM, "out of memory");
+	for (size_t i = 0; i < c->mx->n; i++)
+		if (c->mx->rr[i].len > 2)
+			rr[n++] = &c->mx->rr[i];
+	qsort(rr, n, sizeof(*rr), rr_by_pref);
+	for (size_t i = 0; st == ST_OK && i < n; i++)
+		st = take_mx(c, rr[i], err);
+	free(rr);
+	return st;
+}
+
 static int by_pref(const void *a, const void *b)
 {
 	const struct check_host *x = a, *y = b;
@@ -126,7 +154,7 @@ static int by_pref(const void *a, const void *b)
 static enum status take_domain(struct check *c, struct memo *m, struct err *err)
 {
 	char name[DNS_NAME_MAX];
-	enum status st = ST_OK;
+	enum status st;
 
 	c->mx = memo_get(m, c->name, RRTYPE_MX);
 	if (below(name, "_smtp._tls", c->name))
@@ -139,9 +167,7 @@ static enum status take_domain(struct check *c, struct memo *m, struct err *err)
 		c->implicit_mx = true;
 		return check_add_host(c, c->name, c->port, c->proto, err);
 	}
-	for (size_t i = 0; st == ST_OK && i < c->mx->n; i++)
-		if (c->mx->rr[i].len > 2)
-			st = take_mx(c, &c->mx->rr[i], err);
+	st = take_all_mx(c, err);
 	if (c->n_hosts > 1)
 		qsort(c->host, c->n_hosts, sizeof(*c->host), by_pref);
 	/* A null MX counts only when it stands alone. (RFC 7505 3) */
@@ -257,6 +283,12 @@ static enum status want_tlsa(
 		h->cname = memo_get(m, h->name, RRTYPE_CNAME);
 		if (h->cname->security == DNS_SECURE && h->cname->havedata)
 			h->dane = HOST_TLSA;
+		else if (is_bad(h->cname)) /* (RFC 7672 2.1.3) */
+			say(h,
+				h->cname->security == DNS_BOGUS
+					? HOST_BOGUS
+					: HOST_ADDR_FAILED,
+				"%s", h->cname->why);
 	} else if (h->alias && h->dane == HOST_TLSA) {
 		st = want_base(m, h, h->expanded, err);
 	}
@@ -352,10 +384,26 @@ static enum status take_tlsa(
 
 /* ---- all --------------------------------------------------------------- */
 
+/* Beside the base domain: the next hop when the way from it to the host is
+ * secure, and what it is an alias of when that was asked for MX. Behind an
+ * unsigned MX answer whoever forged it would choose them. (RFC 7672 3.2.2) */
+static void put_names(struct check *c)
+{
+	bool by_mx = c->kind == CHECK_BY_DOMAIN && !c->implicit_mx;
+	size_t n = 0;
+
+	if (c->kind != CHECK_BY_LINEAGE &&
+		(!by_mx || c->mx->security == DNS_SECURE))
+		c->names[n++] = c->name_bare;
+	if (n > 0 && by_mx && c->expanded_bare[0] != '\0' &&
+		strcmp(c->expanded_bare, c->name_bare) != 0)
+		c->names[n++] = c->expanded_bare;
+	c->names[n] = NULL;
+}
+
 static void finish(struct check *c, struct memo *m)
 {
 	char name[DNS_NAME_MAX];
-	size_t n = 0;
 
 	if (c->kind == CHECK_BY_DOMAIN && host_find(c, c->name) == NULL &&
 		tlsa_owner(name, c->port, c->name))
@@ -363,13 +411,7 @@ static void finish(struct check *c, struct memo *m)
 	if (c->kind == CHECK_BY_HOST && c->n_hosts > 0)
 		memcpy(c->expanded, c->host[0].expanded, sizeof(c->expanded));
 	bare(c->expanded_bare, c->expanded);
-	if (c->kind != CHECK_BY_LINEAGE) {
-		c->names[n++] = c->name_bare;
-		if (c->expanded_bare[0] != '\0' &&
-			strcmp(c->expanded_bare, c->name_bare) != 0)
-			c->names[n++] = c->expanded_bare;
-	}
-	c->names[n] = NULL;
+	put_names(c);
 }
 
 static enum status each_host(struct check *const checks[], size_t n,
@@ -433,6 +475,9 @@ enum status check_survey(struct check *const checks[], size_t n, struct memo *m,
 
 		if (c->mx != NULL)
 			st = survey_ask(survey, c->expanded, RRTYPE_MX, err);
+		/* The zones of aliases have servers of their own. */
+		if (st == ST_OK && c->mx != NULL)
+			st = survey_ask(survey, c->name, RRTYPE_MX, err);
 		for (size_t k = 0; st == ST_OK && k < c->n_hosts; k++) {
 			const struct check_host *h = &c->host[k];
 			char ent[DNS_NAME_MAX];
@@ -441,6 +486,8 @@ enum status check_survey(struct check *const checks[], size_t n, struct memo *m,
 			if (st == ST_OK)
 				st = survey_ask(
 					survey, h->expanded, RRTYPE_AAAA, err);
+			if (st == ST_OK && h->alias)
+				st = survey_ask(survey, h->name, RRTYPE_A, err);
 			if (st == ST_OK && h->owner[0] != '\0')
 				st = survey_ask(
 					survey, h->owner, RRTYPE_TLSA, err);

@@ -409,7 +409,6 @@ static void test_lints_are_lints(void **state)
 	jf_tlsa(h, "0 0 1 " HEX32("77"));
 	h->rrset.ttl = 60;
 	h->conn[0].job.not_after = NOW - DAYS;
-	f.c.truncated = true;
 	jf_judge(&f);
 	assert_int_equal(f.c.verdict, CHECK_OK);
 	assert_true(f.c.n_findings > 4);
@@ -440,9 +439,12 @@ static void test_lookup_lints(void **state)
 	l = jf_look(
 		&f, "_smtp._tls.example.test.", RRTYPE_TXT, DNS_SECURE, false);
 	f.c.tlsrpt = l;
-	f.c.truncated = true;
 	jf_judge(&f);
 	assert_int_equal(f.c.verdict, CHECK_OK);
+	/* What was left out may be well or not: no lint. */
+	f.c.truncated = true;
+	jf_judge(&f);
+	assert_int_equal(f.c.verdict, CHECK_INCOMPLETE);
 	jf_expect(&f, CODE_MX_ALIAS, FINDING_WARN, "mx1.example.test:25",
 		"real.example.test");
 	jf_expect(&f, CODE_TLSA_ALIAS, FINDING_INFO, "_25._tcp.mx1",
@@ -525,9 +527,30 @@ static void test_too_many_findings(void **state)
 	jf_free(&f);
 }
 
+/* An MX without an address is passed over as long as another one has one. */
+static void test_no_address_beside(void **state)
+{
+	struct jf f;
+	struct check_host *h;
+
+	(void)state;
+	jf_init(&f);
+	h = jf_host(&f, "mx1");
+	h->dane = HOST_NO_ADDRESS;
+	h->tlsa = NULL;
+	h = jf_host(&f, "mx2");
+	h->dane = HOST_NO_TLSA;
+	jf_judge(&f);
+	assert_int_equal(f.c.verdict, CHECK_NO_DANE);
+	assert_int_equal(f.c.host[0].verdict, CHECK_INCOMPLETE);
+	assert_int_equal(jf_find(&f, CODE_NO_ADDRESS)->level, FINDING_WARN);
+	jf_free(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_address_beside),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_rollup_pairs),
 		cmocka_unit_test(test_rollup_many),

@@ -225,6 +225,97 @@ static void test_siblings(void **state)
 	}
 }
 
+/* The whole matrix without the algorithms that are not served. */
+static void refuse(struct check_host *h, enum probe_alg alg,
+	enum probe_version v, enum probe_result r)
+{
+	with(jf_conn(h, V4, alg, r), v, false);
+}
+
+/* A server from before TLS 1.3 with an RSA key refuses both algorithms under
+ * TLS 1.3; what a free client gets tells it from one whose TLS 1.3 is broken.
+ */
+static void test_before_tls13(void **state)
+{
+	static const struct {
+		enum probe_result it, unforced; /* NO_CERT: none was made */
+		enum conn_state want;
+		enum check_verdict verdict;
+	} rows[] = {
+		{ PROBE_NO_CERT, PROBE_SERVED, CONN_ABSENT, CHECK_OK },
+		{ PROBE_NO_CERT, PROBE_HANDSHAKE, CONN_FAIL, CHECK_DEGRADED },
+		{ PROBE_NO_CERT, PROBE_NO_CERT, CONN_FAIL, CHECK_DEGRADED },
+		{ PROBE_HANDSHAKE, PROBE_SERVED, CONN_FAIL, CHECK_DEGRADED },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct check_host *h;
+		struct jf f;
+
+		jf_init(&f);
+		h = jf_host(&f, "mx1");
+		jf_tlsa(h, K1);
+		jf_tlsa(h, K2);
+		refuse(h, PROBE_RSA, PROBE_TLS13, rows[i].it);
+		refuse(h, PROBE_ECDSA, PROBE_TLS13, PROBE_NO_CERT);
+		refuse(h, PROBE_ECDSA, PROBE_TLS12, PROBE_NO_CERT);
+		with(jf_serve(h, V4, PROBE_RSA, 0x11, 0, PROBE_DANE_OK),
+			PROBE_TLS12, false);
+		if (rows[i].unforced == PROBE_SERVED)
+			(void)jf_serve(
+				h, V4, PROBE_ANY, 0x11, 0, PROBE_DANE_OK);
+		else if (rows[i].unforced != PROBE_NO_CERT)
+			(void)jf_conn(h, V4, PROBE_ANY, rows[i].unforced);
+		jf_judge(&f);
+		assert_int_equal(h->conn[0].state, rows[i].want);
+		assert_int_equal(h->conn[1].state, CONN_ABSENT);
+		assert_int_equal(h->conn[2].state, CONN_ABSENT);
+		assert_int_equal(f.c.verdict, rows[i].verdict);
+		jf_free(&f);
+	}
+}
+
+/* An Ed25519 key: some senders get through, others do not. */
+static void test_other_kind_of_key(void **state)
+{
+	struct check_host *h;
+	struct jf f;
+
+	(void)state;
+	jf_init(&f);
+	h = jf_host(&f, "mx1");
+	jf_tlsa(h, K1);
+	jf_tlsa(h, K2);
+	refuse(h, PROBE_RSA, PROBE_TLS13, PROBE_NO_CERT);
+	refuse(h, PROBE_ECDSA, PROBE_TLS13, PROBE_NO_CERT);
+	refuse(h, PROBE_RSA, PROBE_TLS12, PROBE_NO_CERT);
+	refuse(h, PROBE_ECDSA, PROBE_TLS12, PROBE_NO_CERT);
+	(void)jf_serve(h, V4, PROBE_ANY, 0x11, 0, PROBE_DANE_OK);
+	jf_judge(&f);
+	assert_int_equal(f.c.verdict, CHECK_DEGRADED);
+	jf_expect(&f, CODE_HANDSHAKE, FINDING_FAIL, "RSA ECDSA", "handshake");
+	jf_free(&f);
+}
+
+/* RDATA too short to be a record: TLS is wanted all the same. */
+static void test_no_record_left(void **state)
+{
+	struct check_host *h;
+	struct jf f;
+
+	(void)state;
+	jf_init(&f);
+	h = jf_host(&f, "mx1");
+	h->dane = HOST_TLSA;
+	(void)jf_conn(h, V4, PROBE_ANY, PROBE_NO_STARTTLS);
+	jf_judge(&f);
+	assert_int_equal(f.c.verdict, CHECK_BLOCKED);
+	jf_expect(&f, CODE_STARTTLS_MISSING, FINDING_FAIL, "mx1", "");
+	jf_expect(&f, CODE_ALL_UNUSABLE, FINDING_FAIL, "mx1", "");
+	jf_free(&f);
+}
+
 /* Fills a whole matrix: key per algorithm with and without SNI, 0: none. */
 static void matrix(struct check_host *h, const char *addr, uint8_t rsa,
 	uint8_t ecdsa, uint8_t rsa_no_sni, uint8_t ecdsa_no_sni,
@@ -513,6 +604,9 @@ int main(void)
 		cmocka_unit_test(test_opportunistic),
 		cmocka_unit_test(test_dates),
 		cmocka_unit_test(test_siblings),
+		cmocka_unit_test(test_before_tls13),
+		cmocka_unit_test(test_other_kind_of_key),
+		cmocka_unit_test(test_no_record_left),
 		cmocka_unit_test(test_other_algorithm),
 		cmocka_unit_test(test_no_sni),
 		cmocka_unit_test(test_plain_mismatch),

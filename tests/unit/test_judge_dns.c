@@ -2,6 +2,8 @@
  */
 #include "judge_fixture.h"
 
+#include <time.h>
+
 enum { QUESTIONS = 8, SERVERS = 3, ANSWERS = 128 };
 enum { Q_MX, Q_A, Q_TLSA, Q_ENT, Q_OTHER, Q_SOA };
 
@@ -167,6 +169,10 @@ static void test_outcomes(void **state)
 		{ Q_ENT, SURVEY_SERVFAIL, SURVEY_SERVFAIL, CODE_NS_TLSA,
 			FINDING_FAIL, CHECK_DEGRADED },
 		{ Q_TLSA, SURVEY_SERVFAIL, SURVEY_DATA, CODE_NS_TRANSPORT,
+			FINDING_FAIL, CHECK_DEGRADED },
+		{ Q_TLSA, SURVEY_TIMEOUT, SURVEY_DATA, CODE_NS_TRANSPORT,
+			FINDING_WARN, CHECK_OK },
+		{ Q_A, SURVEY_SERVFAIL, SURVEY_DATA, CODE_NS_TRANSPORT,
 			FINDING_WARN, CHECK_OK },
 		{ Q_TLSA, SURVEY_DATA, SURVEY_TIMEOUT, CODE_NS_TRANSPORT,
 			FINDING_WARN, CHECK_OK },
@@ -409,6 +415,107 @@ static void test_agreement(void **state)
 	sf_free(&x);
 }
 
+/* One server still has the RRset of before, and the key has moved on: what the
+ * resolver was given says nothing of those who ask that server. */
+static void test_lagging(void **state)
+{
+	static const struct {
+		const char *rr1, *rr2; /* what the last server has */
+		enum survey_outcome outcome;
+		enum dns_security zone;
+		enum check_verdict want;
+		enum finding_level level;
+	} rows[] = {
+		{ K3, K4, SURVEY_DATA, DNS_SECURE, CHECK_DEGRADED,
+			FINDING_FAIL },
+		{ K1, K4, SURVEY_DATA, DNS_SECURE, CHECK_OK, FINDING_WARN },
+		{ K1, "3 1 2 " HEX64("99"), SURVEY_DATA, DNS_SECURE,
+			CHECK_DEGRADED, FINDING_FAIL },
+		{ "1 1 1 " HEX32("11"), "9 1 1 " HEX32("11"), SURVEY_DATA,
+			DNS_SECURE, CHECK_OK, FINDING_WARN },
+		{ K3, "2 0 0 aabb", SURVEY_DATA, DNS_SECURE, CHECK_OK,
+			FINDING_WARN },
+		{ K3, K4, SURVEY_DATA, DNS_INSECURE, CHECK_OK, FINDING_WARN },
+		{ K3, K4, SURVEY_NODATA, DNS_SECURE, CHECK_OK, FINDING_WARN },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct err err = ERR_INIT;
+		struct tlsa_rrset set = TLSA_RRSET_INIT;
+		bool failed = false;
+		struct sf x;
+
+		sf_init(&x);
+		x.z[0].auth.security = rows[i].zone;
+		assert_int_equal(
+			tlsa_rrset_add_text(&set, rows[i].rr1, &err), ST_OK);
+		assert_int_equal(
+			tlsa_rrset_add_text(&set, rows[i].rr2, &err), ST_OK);
+		for (int tcp = 0; tcp < 2; tcp++) {
+			struct survey_answer *a = ans(&x, Q_TLSA, 2, tcp == 1);
+
+			a->outcome = rows[i].outcome;
+			a->digest = 98;
+			a->rrset = set;
+		}
+		jf_judge(&x.f);
+		for (size_t k = 0; k < x.f.c.n_findings; k++)
+			failed |= x.f.c.finding[k].code == CODE_NS_DIFFERS &&
+				  x.f.c.finding[k].level == FINDING_FAIL;
+		if (x.f.c.verdict != rows[i].want ||
+			failed != (rows[i].level == FINDING_FAIL))
+			fail_msg("row %zu: %s", i,
+				check_verdict_name(x.f.c.verdict));
+		if (failed)
+			jf_expect(&x.f, CODE_NS_DIFFERS, FINDING_FAIL,
+				"ns3.example.test [192.0.2.52]",
+				"mx1.example.test [192.0.2.1] serves");
+		tlsa_rrset_release(&set);
+		sf_free(&x);
+	}
+}
+
+/* Hundreds of servers that all say something else, and many questions. */
+static void test_many_views(void **state)
+{
+	enum { N = 512, Q = 130 };
+	struct survey_answer *a = calloc(2 * N * Q, sizeof(*a));
+	struct survey_question *q = calloc(Q, sizeof(*q));
+	struct auth_server *server = calloc(N, sizeof(*server));
+	struct sf x;
+	size_t n = 0;
+	clock_t start;
+
+	(void)state;
+	assert_true(a != NULL && q != NULL && server != NULL);
+	sf_init(&x);
+	for (size_t i = 0; i < N; i++)
+		server[i] = x.server[0][i % SERVERS];
+	for (size_t i = 0; i < Q; i++) {
+		q[i] = x.q[Q_MX];
+		for (size_t k = 0; k < 2 * N; k++)
+			a[n++] = (struct survey_answer){ .question = i,
+				.server = k / 2,
+				.tcp = k % 2 != 0,
+				.outcome = i % 2 ? SURVEY_DATA : SURVEY_TIMEOUT,
+				.digest = k / 2 };
+	}
+	x.s.question = q;
+	x.s.n_questions = Q;
+	x.s.answer = a;
+	x.s.n_answers = n;
+	x.z[0].auth.server = server;
+	x.z[0].auth.n_servers = N;
+	start = clock();
+	jf_judge(&x.f);
+	assert_true(clock() - start < 20 * CLOCKS_PER_SEC);
+	free(a);
+	free(q);
+	free(server);
+	sf_free(&x);
+}
+
 static void test_zones(void **state)
 {
 	struct sf x;
@@ -472,6 +579,8 @@ int main(void)
 		cmocka_unit_test(test_signatures),
 		cmocka_unit_test(test_soon_without_survey),
 		cmocka_unit_test(test_agreement),
+		cmocka_unit_test(test_lagging),
+		cmocka_unit_test(test_many_views),
 		cmocka_unit_test(test_zones),
 		cmocka_unit_test(test_ttl),
 		cmocka_unit_test(test_insane),

@@ -434,9 +434,58 @@ static void test_issuers(void **state)
 	assert_int_equal(issuer_find(&set.rr[0])->state, ISSUER_ACTIVE);
 }
 
+/* An issuer in full need not be on the wire: OpenSSL takes it from the record,
+ * and nobody may be told to remove it. */
+static void test_issuer_in_record(void **state)
+{
+	struct check_host *h;
+	struct check_conn *k;
+	struct jf f;
+
+	(void)state;
+	jf_init(&f);
+	h = jf_host(&f, "mx1");
+	jf_tlsa(h, "2 0 0 aabbcc");
+	k = jf_serve(h, V4, PROBE_ECDSA, 0x11, 0, PROBE_DANE_OK);
+	k->job.matched = 0;
+	k->job.depth = 1;
+	jf_judge(&f);
+	assert_int_equal(f.c.verdict, CHECK_OK);
+	assert_true(h->record[0].matches);
+	assert_int_equal(h->record[0].depth, 1);
+	assert_int_equal(jf_count(&f, CODE_RR_ISSUER_NOT_SENT), 0);
+	assert_int_equal(jf_count(&f, CODE_RR_COMBINATION), 0);
+	jf_free(&f);
+}
+
+/* A record that some served key needs must not be given up on our word: law 2
+ * of the rollover. Each algorithm is matched by another kind. */
+static void test_careful_remedies(void **state)
+{
+	const struct finding *d;
+	struct check_host *h;
+	struct jf f;
+
+	(void)state;
+	jf_init(&f);
+	h = jf_host(&f, "mx1");
+	jf_tlsa(h, K1);
+	jf_tlsa(h, "2 1 1 " HEX32("55"));
+	(void)jf_serve(h, V4, PROBE_ECDSA, 0x11, 0, PROBE_DANE_OK);
+	(void)jf_serve(h, V4, PROBE_RSA, 0x22, 0x55, PROBE_DANE_OK);
+	jf_judge(&f);
+	assert_int_equal(f.c.verdict, CHECK_OK);
+	d = jf_find(&f, CODE_RR_COMBINATION);
+	assert_non_null(strstr(d->remedy, "only when"));
+	assert_int_equal(strncmp(d->remedy, "Publish", 7), 0);
+	jf_free(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_issuer_in_record),
+		cmocka_unit_test(test_careful_remedies),
 		cmocka_unit_test(test_agility),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_matches),

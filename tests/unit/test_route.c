@@ -9,10 +9,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "hook/base/clock.h"
 #include "hook/check/check.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static enum status fake_lookup(struct resolver *r, struct lookup *const jobs[],
 	size_t n, struct err *err);
@@ -230,6 +234,14 @@ static const struct {
 		{ { H, 1, I, X, "a" }, { H, 5, I, NULL, "c" },
 			{ TH, 52, S, NULL, "t" } },
 		HOST_INSECURE, H, false, false },
+	{ "alias to an unsigned zone, no answer about the alias",
+		{ { H, 1, I, X, "a" }, { H, 5, F, NULL, NULL },
+			{ TH, 52, S, NULL, "t" } },
+		HOST_ADDR_FAILED, H, false, false },
+	{ "alias to an unsigned zone, bogus alias",
+		{ { H, 1, I, X, "a" }, { H, 5, B, NULL, NULL },
+			{ TH, 52, S, NULL, "t" } },
+		HOST_BOGUS, H, false, false },
 	{ "alias to a bogus zone", { { H, 1, B, X, NULL } }, HOST_BOGUS, H,
 		false, false },
 };
@@ -328,6 +340,115 @@ static void test_domain_alias(void **state)
 	done(&r);
 }
 
+/* Behind an unsigned MX answer, or at the end of a host's alias, there are no
+ * further names that count. (RFC 7672 3.2.2) */
+static void test_names(void **state)
+{
+	static const struct {
+		enum check_kind kind;
+		const char *name;
+		struct answer w[3];
+		const char *want; /* NULL: none */
+	} t[] = {
+		{ CHECK_BY_DOMAIN, "a.test.",
+			{ { "a.test.", 15, I, NULL, "1 mx.a.test." } }, NULL },
+		{ CHECK_BY_DOMAIN, "a.test.",
+			{ { "a.test.", 15, I, "z.test.", "1 mx.a.test." } },
+			NULL },
+		{ CHECK_BY_DOMAIN, "a.test.",
+			{ { "a.test.", 15, S, "z.test.", NULL } }, "a.test" },
+		{ CHECK_BY_DOMAIN, "a.test.",
+			{ { "a.test.", 15, I, NULL, NULL } }, "a.test" },
+		{ CHECK_BY_HOST, H,
+			{ { H, 1, I, X, "a" }, { H, 5, S, NULL, "c" } },
+			"mx.a.test" },
+		{ CHECK_BY_HOST, H, { { H, 1, S, X, "a" } }, "mx.a.test" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct run r;
+
+		route(&r, t[i].kind, t[i].name, t[i].w);
+		if (t[i].want == NULL) {
+			assert_null(r.c.names[0]);
+		} else {
+			assert_string_equal(r.c.names[0], t[i].want);
+			assert_null(r.c.names[1]);
+		}
+		done(&r);
+	}
+}
+
+/* No zone can make us talk to our own machine; a host that the operator names
+ * is another matter. */
+static void test_self(void **state)
+{
+	static const uint8_t addr[][4] = { { 127, 0, 0, 1 }, { 0, 0, 0, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct rdata rd = { (uint8_t *)(uintptr_t)addr[i], 4 };
+		struct lookup l = { .rr = &rd, .n = 1 };
+		struct check c = { .kind = CHECK_BY_DOMAIN };
+		struct check_options opt = { .quick = false };
+		struct check *list[] = { &c };
+		struct err err = ERR_INIT;
+
+		assert_int_equal(
+			check_add_host(&c, "a.test.", 1, PROTO_TLS, &err),
+			ST_OK);
+		c.host[0].a = &l;
+		assert_int_equal(check_probe(list, 1, &opt, &err), ST_OK);
+		assert_int_equal(c.host[0].n_conns, 8);
+		assert_int_equal(
+			c.host[0].conn[7].job.result, PROBE_NO_CONNECT);
+		assert_non_null(
+			strstr(c.host[0].conn[7].job.why, "the sender itself"));
+		check_release(&c);
+	}
+}
+
+/* Sixty-four names of one address that never answers cost one deadline. */
+static void test_tarpit(void **state)
+{
+	static const uint8_t ip[4] = { 127, 0, 0, 1 };
+	struct rdata rd = { (uint8_t *)(uintptr_t)ip, 4 };
+	struct lookup l = { .rr = &rd, .n = 1 };
+	struct check c = { .kind = CHECK_BY_LINEAGE };
+	struct check_options opt = { .limits = { .total_ms = 300 } };
+	struct check *list[] = { &c };
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	socklen_t len = sizeof(a);
+	struct err err = ERR_INIT;
+	int64_t start;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 600), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+	for (size_t i = 0; i < CHECK_HOSTS_MAX; i++) {
+		assert_int_equal(check_add_host(&c, "a.test.",
+					 ntohs(a.sin_port), PROTO_TLS, &err),
+			ST_OK);
+		c.host[i].a = &l;
+		(void)snprintf(c.host[i].base_bare, sizeof(c.host[i].base_bare),
+			"a.test");
+	}
+	start = clock_mono_ms();
+	assert_int_equal(check_probe(list, 1, &opt, &err), ST_OK);
+	assert_in_range(clock_mono_ms() - start, 250, 3000);
+	for (size_t i = 0; i < CHECK_HOSTS_MAX; i++)
+		for (size_t k = 0; k < c.host[i].n_conns; k++)
+			assert_int_equal(
+				c.host[i].conn[k].job.result, PROBE_TIMEOUT);
+	(void)close(fd);
+	check_release(&c);
+}
+
 static void test_many_hosts(void **state)
 {
 	static struct answer w[CHECK_HOSTS_MAX + 10];
@@ -339,8 +460,11 @@ static void test_many_hosts(void **state)
 		(void)snprintf(text[i], sizeof(text[i]), "1 h%zu.test.", i);
 		w[i] = (struct answer){ "a.test.", 15, S, NULL, text[i] };
 	}
+	/* The most preferred must not be the one that is cut off. */
+	(void)snprintf(text[CHECK_HOSTS_MAX + 5], sizeof(text[0]), "0 h.test.");
 	route(&r, CHECK_BY_DOMAIN, "a.test.", w);
 	assert_int_equal(r.c.n_hosts, CHECK_HOSTS_MAX);
+	assert_string_equal(r.c.host[0].name, "h.test.");
 	assert_true(r.c.truncated);
 	done(&r);
 }
@@ -368,6 +492,9 @@ int main(void)
 		cmocka_unit_test(test_mx),
 		cmocka_unit_test(test_mx_kinds),
 		cmocka_unit_test(test_domain_alias),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_self),
+		cmocka_unit_test(test_tarpit),
 		cmocka_unit_test(test_many_hosts),
 		cmocka_unit_test(test_long_name),
 	};
