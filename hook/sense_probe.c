@@ -44,8 +44,7 @@ static void unknown(struct session *s, const char *fmt, ...)
 		return;
 	s->obs.probe = PROBED_UNKNOWN;
 	va_start(ap, fmt);
-	(void)vsnprintf(
-		s->obs.probe_why, sizeof(s->obs.probe_why), fmt, ap);
+	(void)vsnprintf(s->obs.probe_why, sizeof(s->obs.probe_why), fmt, ap);
 	va_end(ap);
 }
 
@@ -61,8 +60,7 @@ static void mismatch(struct session *s, bool outage, const char *fmt, ...)
 		return;
 	s->obs.probe = outage ? PROBED_OUTAGE : PROBED_MIXED;
 	va_start(ap, fmt);
-	(void)vsnprintf(
-		s->obs.probe_why, sizeof(s->obs.probe_why), fmt, ap);
+	(void)vsnprintf(s->obs.probe_why, sizeof(s->obs.probe_why), fmt, ap);
 	va_end(ap);
 }
 
@@ -78,16 +76,15 @@ static bool is_unpublished(const struct session *s, size_t owner)
 	return true;
 }
 
-static size_t endpoint_of(
-	const struct probe_set *ps, const struct probe_job *j)
+static size_t endpoint_of(const struct probe_set *ps, const struct probe_job *j)
 {
 	return (size_t)(j->host - ps->host[0]) / DNS_NAME_MAX;
 }
 
 /* The published records for an endpoint: those of the owner name with the same
  * host and port. */
-static enum status borrow_tlsa(struct session *s, struct probe_set *ps,
-	size_t e, struct err *err)
+static enum status borrow_tlsa(
+	struct session *s, struct probe_set *ps, size_t e, struct err *err)
 {
 	const struct cfg_endpoint *ep = &s->cl->endpoint[e];
 
@@ -129,8 +126,7 @@ static enum status add_jobs(struct session *s, struct probe_set *ps, size_t e,
 		return ST_OK;
 	if (ps->n + 2 > ps->cap) {
 		size_t cap = ps->cap ? 2 * ps->cap : 16;
-		struct probe_job *p =
-			reallocarray(ps->job, cap, sizeof(*p));
+		struct probe_job *p = reallocarray(ps->job, cap, sizeof(*p));
 
 		if (p == NULL)
 			return err_set(err, ST_NOMEM, "out of memory");
@@ -263,15 +259,14 @@ static void judge_served(struct session *s, const struct probe_set *ps,
 		mismatch(s, false,
 			"%s serves %skey %.16s...: does it read live/%s/, and "
 			"did it reload?",
-			at,
-			is_ours(s, &j->spki) ? "another of our keys, " : "",
+			at, is_ours(s, &j->spki) ? "another of our keys, " : "",
 			hex, s->cl->name);
 }
 
 static bool same_addr(const struct probe_job *a, const struct probe_job *b)
 {
 	return a->addr_len == b->addr_len &&
-		memcmp(&a->addr, &b->addr, a->addr_len) == 0;
+	       memcmp(&a->addr, &b->addr, a->addr_len) == 0;
 }
 
 static bool another_address_served(
@@ -299,15 +294,17 @@ static void judge(struct session *s, const struct probe_set *ps, size_t i,
 		break;
 	case PROBE_NO_CERT:
 		if (twin->result != PROBE_SERVED && i % 2 == 0)
-			unknown(s, "%s offers neither an RSA nor an ECDSA "
-				   "certificate",
+			unknown(s,
+				"%s offers neither an RSA nor an ECDSA "
+				"certificate",
 				where(j, at, sizeof(at)));
 		break;
 	case PROBE_UNTESTABLE:
 		/* Counts as long as another address of the host was seen. */
 		if (!another_address_served(ps, j))
-			unknown(s, "%s cannot be reached from this host (no "
-				   "route)",
+			unknown(s,
+				"%s cannot be reached from this host (no "
+				"route)",
 				where(j, at, sizeof(at)));
 		break;
 	case PROBE_NO_CONNECT:
@@ -355,8 +352,8 @@ static void judge_all(struct session *s, struct probe_set *ps,
 			where(a, at, sizeof(at)), spki_hex(expect, hex),
 			s->cl->name);
 	}
-	if (ps->n == 0 || (s->obs.probe == PROBED_NOT &&
-				  !someone_serves(ps, expect)))
+	if (ps->n == 0 ||
+		(s->obs.probe == PROBED_NOT && !someone_serves(ps, expect)))
 		unknown(s, "no endpoint could be probed");
 	if (s->obs.probe == PROBED_NOT)
 		s->obs.probe = PROBED_ALL;
@@ -379,15 +376,16 @@ enum status sense_probe(struct session *s, const struct spki *expect,
 		.n_tlsa = calloc(n + 1, sizeof(*ps.n_tlsa)),
 		.unpublished = calloc(n + 1, sizeof(*ps.unpublished)),
 	};
-	struct probe_limits lim = { .connect_ms = 0 };
+	/* One at a time: a server that counts a client's connections must not
+	 * be taken for one without a key of the other algorithm. */
+	struct probe_limits lim = { .per_address = 1 };
 	enum status st = ensure_resolver(s, err);
 
 	session_forget_probe(s);
 	s->obs.probe_expected = *expect;
 	*ret_stale = false;
-	if (st == ST_OK &&
-		(ps.host == NULL || ps.tlsa == NULL || ps.n_tlsa == NULL ||
-			ps.unpublished == NULL))
+	if (st == ST_OK && (ps.host == NULL || ps.tlsa == NULL ||
+				   ps.n_tlsa == NULL || ps.unpublished == NULL))
 		st = err_set(err, ST_NOMEM, "out of memory");
 	for (size_t e = 0; st == ST_OK && e < n; e++) {
 		size_t len = strlen(s->cl->endpoint[e].host);
