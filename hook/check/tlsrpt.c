@@ -118,11 +118,14 @@ static enum status add_note(struct tlsrpt_note **list, size_t *n,
 	const char *file, const char *text, const struct tlsrpt_report *first,
 	struct err *err)
 {
-	struct tlsrpt_note *more = reallocarray(*list, *n + 1, sizeof(*more));
+	struct tlsrpt_note *more = *list;
 
-	if (more == NULL)
-		return no_memory(err);
-	*list = more;
+	if (tlsrpt_is_full(*n)) {
+		more = reallocarray(more, 2 * *n + 1, sizeof(*more));
+		if (more == NULL)
+			return no_memory(err);
+		*list = more;
+	}
 	more += *n;
 	more->file = strdup(file);
 	more->text = strdup(text);

@@ -51,7 +51,7 @@
 
 #define TLSRPT_JSON_VERSION 1
 #define TLSRPT_INPUT_MAX ((uint64_t)128 << 20)   /* one input, as it is */
-#define TLSRPT_INFLATED_MAX ((uint64_t)64 << 20) /* one report's JSON */
+#define TLSRPT_INFLATED_MAX ((uint64_t)64 << 20) /* what gzip unpacks */
 #define TLSRPT_VALUE_MAX                              \
 	((size_t)256 << 10) /* one JSON value that is \
 			       kept whole */
@@ -61,6 +61,7 @@
 #define TLSRPT_ERRORS_MAX 1000
 #define TLSRPT_KEYS_MAX 64 /* of one policy */
 #define TLSRPT_HOSTS_MAX 64
+#define TLSRPT_ALL_HOSTS_MAX 20000 /* of one report; more are not kept */
 #define TLSRPT_TYPE_MAX 64
 #define TLSRPT_TEXT_MAX 256
 #define TLSRPT_OUT_MAX ((size_t)256 << 20)
@@ -82,7 +83,7 @@ struct tlsrpt_row {
 struct tlsrpt_policy {
 	char type[TLSRPT_TYPE_MAX]; /* "tlsa", "sts" ...; sanitised */
 	char domain[DNS_NAME_MAX];  /* lower case, no final dot */
-	char (*host)[DNS_NAME_MAX]; /* mx-host; owned */
+	char **host; /* mx-host, each and the array owned; the first ones */
 	size_t n_hosts;
 	struct spki *key; /* of "3 1 1" policy strings; owned */
 	size_t n_keys;

@@ -17,6 +17,7 @@ struct cutter {
 	unsigned line, column;       /* of the next character */
 	unsigned at_line, at_column; /* where that value begins */
 	size_t rows_left;            /* the reader's own */
+	size_t hosts_left;
 };
 
 void cut_init(struct cutter *r, struct src *in, struct err *err);

@@ -109,6 +109,12 @@ void tlsrpt_report_free(struct tlsrpt_report *r);
 /* Copies, cut to TLSRPT_TEXT_MAX octets between two characters; NULL out of
  * memory. */
 char *tlsrpt_copy(const char *utf8);
+/* Arrays that hold n grow to 2 n + 1 when this says so: one by one would copy
+ * them as often as they have elements. */
+static inline bool tlsrpt_is_full(size_t n)
+{
+	return (n & (n + 1)) == 0;
+}
 /* Lower case, what is not printable ASCII becomes '?'; no final dot. */
 void tlsrpt_clean(const char *text, char *ret, size_t len);
 

@@ -5,6 +5,7 @@
  */
 #include "hook/check/tlsrpt.h"
 
+#include "hook/base/auto.h"
 #include "hook/base/clock.h"
 
 #include <inttypes.h>
@@ -75,10 +76,25 @@ static void close_it(struct out *o, const char *bracket)
 	o->depth--;
 }
 
+/* A file's name may be no UTF-8: then '?' for each octet that is no ASCII. */
+static json_t *json_text(const char *value)
+{
+	auto_str copy = NULL;
+	json_t *j = json_string(value);
+
+	if (j != NULL)
+		return j;
+	copy = strdup(value);
+	for (char *p = copy; p != NULL && *p != '\0'; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	return copy != NULL ? json_string(copy) : NULL;
+}
+
 /* NULL becomes null. */
 static void string(struct out *o, const char *name, const char *value)
 {
-	json_t *j = value != NULL ? json_string(value) : json_null();
+	json_t *j = value != NULL ? json_text(value) : json_null();
 
 	begin(o, name);
 	if (o->st == ST_OK &&

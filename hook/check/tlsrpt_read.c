@@ -266,6 +266,8 @@ static void policy_release(struct tlsrpt_policy *p)
 		free(p->row[i].reason);
 	}
 	free(p->row);
+	for (size_t i = 0; i < p->n_hosts; i++)
+		free(p->host[i]);
 	free(p->host);
 	free(p->key);
 }
@@ -273,15 +275,20 @@ static void policy_release(struct tlsrpt_policy *p)
 static enum status add_host(
 	struct cutter *r, struct tlsrpt_policy *p, const char *text)
 {
-	char(*more)[DNS_NAME_MAX];
+	char name[DNS_NAME_MAX], **more;
 
-	if (p->n_hosts == TLSRPT_HOSTS_MAX)
+	if (p->n_hosts == TLSRPT_HOSTS_MAX || r->hosts_left == 0)
 		return ST_OK;
 	more = reallocarray(p->host, p->n_hosts + 1, sizeof(*more));
 	if (more == NULL)
 		return cut_no_memory(r);
 	p->host = more;
-	tlsrpt_clean(text, more[p->n_hosts++], DNS_NAME_MAX);
+	tlsrpt_clean(text, name, sizeof(name));
+	more[p->n_hosts] = strdup(name);
+	if (more[p->n_hosts] == NULL)
+		return cut_no_memory(r);
+	p->n_hosts++;
+	r->hosts_left--;
 	return ST_OK;
 }
 
@@ -452,7 +459,7 @@ static enum status policy_members(struct cutter *r, struct tlsrpt_policy *p,
 
 static enum status read_policy(struct cutter *r, struct tlsrpt_report *ret)
 {
-	struct tlsrpt_policy p = { .ok = 0 }, *more;
+	struct tlsrpt_policy p = { .ok = 0 }, *more = ret->policy;
 	size_t left = r->rows_left;
 	int64_t detailed = 0;
 	void *root = NULL;
@@ -468,17 +475,19 @@ static enum status read_policy(struct cutter *r, struct tlsrpt_report *ret)
 			"more than %d different policies and failures: "
 			"give fewer reports at a time",
 			TLSRPT_ROWS_MAX);
-	more = st == ST_OK ? reallocarray(ret->policy, ret->n_policies + 1,
-				     sizeof(*more))
-			   : NULL;
-	if (st == ST_OK && more == NULL)
-		st = cut_no_memory(r);
+	if (st == ST_OK && tlsrpt_is_full(ret->n_policies)) {
+		more = reallocarray(
+			more, 2 * ret->n_policies + 1, sizeof(*more));
+		if (more == NULL)
+			st = cut_no_memory(r);
+		else
+			ret->policy = more;
+	}
 	if (st != ST_OK) {
 		policy_release(&p);
 		return st;
 	}
 	r->rows_left--;
-	ret->policy = more;
 	more[ret->n_policies++] = p;
 	return ST_OK;
 }
@@ -594,6 +603,7 @@ enum status tlsrpt_parse(struct src *s, size_t rows_left,
 
 	cut_init(&r, s, err);
 	r.rows_left = rows_left;
+	r.hosts_left = TLSRPT_ALL_HOSTS_MAX;
 	if (report == NULL)
 		return cut_no_memory(&r);
 	report->org = calloc(1, 1);
