@@ -27,9 +27,10 @@ int cmd_report(const struct cli *cli, int argc, char **argv);
 int cmd_chain(const struct cli *cli, int argc, char **argv);
 
 /* danelaw check of one endpoint, as text, for explain. host or domain may be
- * "", ip "" for all addresses, port 0 for 25. Returns the exit status. */
+ * "", ip "" for all addresses, port 0 for 25; exchange: by its rules. Returns
+ * the exit status. */
 int check_command_endpoint(const struct cli *cli, const char *domain,
-	const char *host, const char *ip, uint16_t port);
+	const char *host, const char *ip, uint16_t port, bool exchange);
 
 /* Reads the configuration or logs why not (then EXIT_USAGE is due). */
 bool cli_config(const struct cli *cli, struct config *ret);
@@ -39,6 +40,9 @@ const struct cfg_lineage **cli_lineages(const struct config *cfg, int argc,
 	char **argv, size_t *ret_n);
 /* One line on stderr: "danelaw: ...". Returns EXIT_USAGE. */
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* For the end of a command that prints: rc, or EXIT_TEMPORARY and a line on
+ * stderr when standard output did not take all of it. */
+int cli_flushed(int rc);
 /* "2026-11-21T20:00:00Z" of a trusted instant in a state. */
 char *cli_when(const struct lineage_state *s, int64_t trusted_ms,
 	char ret[static CLOCK_TEXT_MAX]);

@@ -324,7 +324,7 @@ static void print_element(const struct request *r, const struct cert_chain *c,
 		printf("     TLSA       %s\n", rdata(t, "3 1 1", v->spki.d));
 	}
 	/* A file may be of an issuer alone. */
-	if (i > 0 || v->self_signed) {
+	if (i > 0 || v->self_signed || v->is_ca) {
 		printf("     %s %s\n", i > 0 ? "TLSA      " : "          ",
 			rdata(t, "2 1 1", v->spki.d));
 		printf("                %s\n", rdata(t, "2 0 1", v->cert256));
@@ -410,7 +410,7 @@ static json_t *json_element(const struct request *r, const struct cert_chain *c,
 	if (i == 0)
 		json_array_append_new(
 			tlsa, json_string(rdata(t, "3 1 1", v->spki.d)));
-	if (i > 0 || v->self_signed) {
+	if (i > 0 || v->self_signed || v->is_ca) {
 		json_array_append_new(
 			tlsa, json_string(rdata(t, "2 1 1", v->spki.d)));
 		json_array_append_new(
@@ -453,9 +453,10 @@ static json_t *json_chain(const struct request *r, const struct cert_chain *c,
 		open_end(c) != NULL ? open_end(c)->issuer : NULL);
 }
 
-static void print_json(const struct request *r)
+static int print_json(const struct request *r)
 {
 	json_t *chains = json_array(), *top;
+	int rc = -1;
 
 	if (r->host[0] != '\0')
 		json_array_append_new(chains,
@@ -470,11 +471,15 @@ static void print_json(const struct request *r)
 		json_array_append_new(chains,
 			json_chain(r, &r->of_file, true, r->file, NULL));
 	top = json_pack("{s:i,s:o}", "version", 1, "chain", chains);
-	if (top != NULL && json_dumpf(top, stdout,
-				   JSON_INDENT(2) | JSON_SORT_KEYS |
-					   JSON_ENSURE_ASCII) == 0)
-		putchar('\n');
+	if (top != NULL)
+		rc = json_dumpf(top, stdout,
+			JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
 	json_decref(top);
+	putchar('\n');
+	if (rc == 0 || ferror(stdout) != 0)
+		return 0;
+	fprintf(stderr, "danelaw: chain: out of memory\n");
+	return EXIT_TEMPORARY;
 }
 
 int cmd_chain(const struct cli *cli, int argc, char **argv)
@@ -488,12 +493,13 @@ int cmd_chain(const struct cli *cli, int argc, char **argv)
 	if (rc == 0 && r.host[0] != '\0')
 		rc = ask_server(&r);
 	if (rc == 0) {
-		if (r.json)
-			print_json(&r);
-		else
-			print_text(&r);
 		if (!is_sound(&r, &r.of_file) || !is_sound(&r, &r.job.chain))
 			rc = EXIT_ATTENTION;
+		if (!r.json)
+			print_text(&r);
+		else if (print_json(&r) != 0)
+			rc = EXIT_TEMPORARY;
+		rc = cli_flushed(rc);
 	}
 	cert_chain_release(&r.of_file);
 	probe_job_release(&r.job);

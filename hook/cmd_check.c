@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,12 +119,16 @@ static bool split_host(const char *text, char ret[static DNS_NAME_MAX],
 	return name_canon(name, ret, &err) == ST_OK;
 }
 
-static bool looks_like_address(const char *text)
+/* A canonical name that is an address but for its final dot. */
+static bool looks_like_address(const char *name)
 {
+	size_t len = strlen(name);
+	char bare[DNS_NAME_MAX];
 	uint8_t a[16];
 
-	return inet_pton(AF_INET, text, a) == 1 ||
-	       inet_pton(AF_INET6, text, a) == 1;
+	(void)snprintf(
+		bare, sizeof(bare), "%.*s", (int)(len > 0 ? len - 1 : 0), name);
+	return inet_pton(AF_INET, bare, a) == 1;
 }
 
 static bool add_target(struct request *r, enum check_kind kind,
@@ -135,7 +140,7 @@ static bool add_target(struct request *r, enum check_kind kind,
 	struct check *c;
 
 	if (!split_host(text, name, &port, &bracket) ||
-		looks_like_address(text)) {
+		looks_like_address(name)) {
 		cli_usage("check: %s \"%.80s\" is not a %s: give a host name "
 			  "in ASCII (for IDN the xn-- form), no address",
 			what, text,
@@ -208,26 +213,60 @@ static void take_roles(
 	}
 }
 
-/* Only reads: no state directory is made for a check. */
+/* store_open makes what is missing, and a check must not write. */
+static bool has_store(const char *dir)
+{
+	char path[PATH_MAX];
+	struct stat sb;
+
+	(void)snprintf(path, sizeof(path), "%s/lineages", dir);
+	if (stat(path, &sb) != 0)
+		return errno != ENOENT;
+	(void)snprintf(path, sizeof(path), "%s/live", dir);
+	return stat(path, &sb) == 0 || errno != ENOENT;
+}
+
+/* The check goes on without: one line, however many lineages there are. */
+static void no_roles(const char *lineage, size_t n, const struct err *err)
+{
+	fprintf(stderr, "danelaw: check: %s%swhat role each key has is not ",
+		lineage, lineage[0] != '\0' ? ": " : "");
+	if (n > 1)
+		fprintf(stderr, "known (nor of %zu more lineages)", n - 1);
+	else
+		fprintf(stderr, "known");
+	fprintf(stderr, ": %s\n", err->text);
+}
+
 static void read_roles(struct request *r)
 {
 	struct store *store = NULL;
-	struct err err = ERR_INIT;
-	struct stat sb;
+	struct err err = ERR_INIT, first = ERR_INIT;
+	const char *at = "";
+	size_t bad = 0;
 
-	if (!r->have_config || stat(r->cfg.state_dir, &sb) != 0 ||
-		store_open(r->cfg.state_dir, &store, &err) != ST_OK)
+	if (!r->have_config || !has_store(r->cfg.state_dir))
 		return;
+	if (store_open(r->cfg.state_dir, &store, &err) != ST_OK) {
+		no_roles("", 1, &err);
+		return;
+	}
 	for (size_t i = 0; i < r->cfg.n_lineages; i++) {
 		const char *name = r->cfg.lineage[i].name;
 		struct lineage_state s;
+		enum status st = store_peek(store, name, &s, &err);
 
-		if (store_peek(store, name, &s, &err) != ST_OK)
-			continue;
-		take_roles(r, name, &s);
-		state_release(&s);
+		if (st == ST_OK) {
+			take_roles(r, name, &s);
+			state_release(&s);
+		} else if (st != ST_NOTFOUND && bad++ == 0) {
+			first = err;
+			at = name;
+		}
 	}
 	store_close(store);
+	if (bad > 0)
+		no_roles(at, bad, &first);
 }
 
 /* ---- running and showing ----------------------------------------------- */
@@ -318,9 +357,11 @@ static enum status sense(struct request *r, struct resolver *res,
 			c->proto = r->proto;
 		else if (!probe_proto_for_port(c->port, &c->proto))
 			return err_set(err, ST_CONFIG,
-				"%s: port %u has no known protocol: say which "
-				"with --starttls (none: TLS from the start)",
-				c->name, (unsigned)c->port);
+				"%.*s: port %u has no known protocol: say "
+				"which with --starttls (none: TLS from the "
+				"start)",
+				(int)strlen(c->name) - 1, c->name,
+				(unsigned)c->port);
 	}
 	if (st == ST_OK)
 		st = check_run(r->check, r->n, &r->opt, m, survey, err);
@@ -515,10 +556,23 @@ static bool parse(
 	return r->n > 0;
 }
 
+/* To Nagios 2 is CRITICAL; that we were called wrongly is not. */
+static int usage_exit(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++)
+		if (strcmp(argv[i], "--nagios") == 0) {
+			printf("DANE UNKNOWN - usage or configuration: what is "
+			       "wrong is on standard error\n");
+			(void)cli_flushed(3);
+			return 3;
+		}
+	return EXIT_USAGE;
+}
+
 int cmd_check(const struct cli *cli, int argc, char **argv)
 {
 	struct request *r = calloc(1, sizeof(*r));
-	int rc = EXIT_USAGE;
+	int rc;
 
 	if (r == NULL) {
 		fprintf(stderr, "danelaw: out of memory\n");
@@ -526,13 +580,15 @@ int cmd_check(const struct cli *cli, int argc, char **argv)
 	}
 	if (read_config(cli, r) && parse(cli, r, argc, argv))
 		rc = run(r);
+	else
+		rc = usage_exit(argc, argv);
 	request_release(r);
 	free(r);
 	return rc;
 }
 
 int check_command_endpoint(const struct cli *cli, const char *domain,
-	const char *host, const char *ip, uint16_t port)
+	const char *host, const char *ip, uint16_t port, bool exchange)
 {
 	struct request *r = calloc(1, sizeof(*r));
 	int rc = EXIT_USAGE;
@@ -549,6 +605,12 @@ int check_command_endpoint(const struct cli *cli, const char *domain,
 
 		if (c != NULL) {
 			c->port = port != 0 ? port : 25;
+			r->profile = exchange ? PROFILE_EXCHANGE : PROFILE_RFC;
+			/* Whoever bounces speaks SMTP, at any port. */
+			r->have_proto =
+				!probe_proto_for_port(c->port, &r->proto);
+			if (r->have_proto)
+				r->proto = PROTO_SMTP;
 			if (ip != NULL)
 				(void)snprintf(c->only_addr,
 					sizeof(c->only_addr), "%s", ip);

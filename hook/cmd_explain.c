@@ -199,7 +199,8 @@ static int print_json(const struct explained *e)
 	rc = json_dumpf(j, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
 	putchar('\n');
 	json_decref(j);
-	if (rc != 0)
+	/* it fails for memory too, and then stdout is good */
+	if (cli_flushed(rc) != EXIT_DONE)
 		return EXIT_TEMPORARY;
 	return e->understood ? EXIT_DONE : EXIT_ATTENTION;
 }
@@ -243,8 +244,10 @@ static int check_it(const struct cli *cli, const struct explained *e)
 		return e->success ? EXIT_DONE : EXIT_ATTENTION;
 	}
 	putchar('\n');
-	fflush(stdout);
-	return check_command_endpoint(cli, e->domain, e->host, e->ip, e->port);
+	if (cli_flushed(EXIT_DONE) != EXIT_DONE)
+		return EXIT_TEMPORARY;
+	return check_command_endpoint(cli, e->domain, e->host, e->ip, e->port,
+		e->mta == EXPLAIN_EXCHANGE);
 }
 
 int cmd_explain(const struct cli *cli, int argc, char **argv)
@@ -276,5 +279,5 @@ int cmd_explain(const struct cli *cli, int argc, char **argv)
 	if (!e.understood)
 		return not_understood(&e, &text);
 	print_text(&e);
-	return check ? check_it(cli, &e) : EXIT_DONE;
+	return cli_flushed(check ? check_it(cli, &e) : EXIT_DONE);
 }

@@ -5,6 +5,7 @@
 
 #include "hook/base/log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -34,9 +35,11 @@ static const struct {
 	{ "explain", cmd_explain,
 		"[--no-check] [--json] [FILE | TEXT ...]  bounces, log lines" },
 	{ "report", cmd_report,
-		"[--json] FILE ... | -  TLS-RPT reports of senders, in totals" },
+		"[--json] FILE ... | -  TLS-RPT reports of senders, in "
+		"totals" },
 	{ "chain", cmd_chain,
-		"[--json] FILE | HOST:PORT  a certificate chain and its TLSA data" },
+		"[--json] FILE | HOST:PORT  a certificate chain and its TLSA "
+		"data" },
 	{ "config", cmd_config, "read and check the configuration" },
 };
 
@@ -52,7 +55,8 @@ static void print_help(FILE *to)
 		"  --version, --help\n\n"
 		"exit status: 0 done, or waiting as it should; 1 needs "
 		"attention; 2 usage or\nconfiguration; 3 outage: a served key "
-		"matches no published record; 4 temporary\n",
+		"matches no published record (check: BLOCKED,\nBOGUS); 4 "
+		"temporary (check: could not be tested)\n",
 		CONFIG_DEFAULT_PATH);
 }
 
@@ -109,12 +113,20 @@ const struct cfg_lineage **cli_lineages(
 	return list;
 }
 
+int cli_flushed(int rc)
+{
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		return rc;
+	fprintf(stderr, "danelaw: cannot write the result: %s\n",
+		strerror(errno));
+	return EXIT_TEMPORARY;
+}
+
 char *cli_when(const struct lineage_state *s, int64_t trusted_ms,
 	char ret[static CLOCK_TEXT_MAX])
 {
-	return clock_utc(trusted_ms - s->clock.trusted_ms +
-			s->clock.last.wall_ms,
-		ret);
+	return clock_utc(
+		trusted_ms - s->clock.trusted_ms + s->clock.last.wall_ms, ret);
 }
 
 static int dispatch(const struct cli *cli, int argc, char **argv)
@@ -159,7 +171,7 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
 			cli.config_path = argv[++i];
 		} else if (strcmp(argv[i], "--help") == 0 ||
-			strcmp(argv[i], "-h") == 0) {
+			   strcmp(argv[i], "-h") == 0) {
 			print_help(stdout);
 			return EXIT_DONE;
 		} else if (strcmp(argv[i], "--version") == 0) {

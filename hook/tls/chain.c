@@ -202,6 +202,7 @@ static enum status view_of(X509 *x, struct cert_view *v, struct err *err)
 	v->not_after = chain_time_(X509_get0_notAfter(x));
 	v->self_issued = X509_NAME_cmp(X509_get_subject_name(x),
 				 X509_get_issuer_name(x)) == 0;
+	v->is_ca = X509_check_ca(x) > 0;
 	v->alg = chain_key_alg_(pkey);
 	v->key_bits = pkey != NULL ? EVP_PKEY_get_bits(pkey) : 0;
 	return read_names(x, v, err);

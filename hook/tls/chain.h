@@ -21,6 +21,7 @@ struct cert_view {
 	char subject[256], issuer[256]; /* printable ASCII, RFC 2253 order */
 	int64_t not_before, not_after;	/* s since 1970; 0 unreadable */
 	bool self_issued;		/* subject = issuer */
+	bool is_ca;			/* may issue others */
 	/* By cert_chain_link; false before. */
 	bool self_signed; /* and its signature verifies with its own key */
 	bool issued_by_next; /* its signature verifies with the next one's key */

@@ -124,6 +124,7 @@ static void golden_values(void **state)
 	assert_int_equal(v[2].alg, KEY_RSA_2048);
 	assert_int_equal(v[2].key_bits, 2048);
 	assert_true(v[2].self_issued && v[2].self_signed);
+	assert_true(v[2].is_ca && v[1].is_ca && !v[0].is_ca);
 	assert_false(v[1].self_issued || v[1].self_signed);
 	assert_true(v[0].issued_by_next && v[1].issued_by_next);
 	assert_false(v[2].issued_by_next);

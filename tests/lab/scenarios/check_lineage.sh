@@ -57,6 +57,26 @@ mta down mx1-home
 mta up mx1-home "$IP" fd53::25 "$STATE/live/$MX/combined.pem"
 check "mended: exit 0" runs 0 ck --lineage "$MX"
 
+# A state that is damaged: the check goes on without roles, says so, and mends
+# nothing; nor does it make what is missing.
+file=$STATE/lineages/$MX/state.json
+cp -p "$file" "$W/state.json"
+head -c 100 "$W/state.json" >"$file"
+before=$(find "$STATE" -exec stat -c '%n %s %i' {} + | sort)
+check "damaged state: exit 0" runs 0 ck --lineage "$MX"
+check "damaged state: it says so" says 'what role each key has is not known'
+check "damaged state: it is left as it is" [ "$before" = "$(find "$STATE" \
+	-exec stat -c '%n %s %i' {} + | sort)" ]
+cat "$W/state.json" >"$file"
+check "state is back: exit 0" runs 0 ck --lineage "$MX"
+check "nothing is said" not says 'is not known'
+mkdir "$W/void"
+sed "s|^state_dir.*|state_dir = \"$W/void\"|" "$CONF" >"$W/void.conf"
+chmod 600 "$W/void.conf"
+check "an empty state directory: exit 0" runs 0 timeout -k 2 60 "$DANELAW" \
+	-c "$W/void.conf" check --timeout 8 --lineage "$MX"
+check "it stays empty" [ -z "$(ls "$W/void")" ]
+
 # While danelaw works at the same lineage: no lock in the way, either way.
 for _ in 1 2 3; do danelaw run "$MX" >>"$W/run.log" 2>&1 & done
 check "beside danelaw run: exit 0" runs 0 ck --lineage "$MX"
