@@ -143,7 +143,8 @@ install: all
 		$(DESTDIR)$(PREFIX)/share/man/man5 \
 		$(DESTDIR)$(PREFIX)/share/doc/danelaw/examples
 	install -m 0755 danelaw $(DESTDIR)$(PREFIX)/sbin/danelaw
-	install -m 0644 hook/man/danelaw.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 0644 hook/man/danelaw.8 hook/man/danelaw-check.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 0644 hook/man/danelaw.conf.5 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 0644 examples/* \
@@ -152,6 +153,7 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/danelaw \
 		$(DESTDIR)$(PREFIX)/share/man/man8/danelaw.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/danelaw-check.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/danelaw.conf.5
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/danelaw
 
