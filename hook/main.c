@@ -56,7 +56,8 @@ static void print_help(FILE *to)
 		"exit status: 0 done, or waiting as it should; 1 needs "
 		"attention; 2 usage or\nconfiguration; 3 outage: a served key "
 		"matches no published record (check: BLOCKED,\nBOGUS); 4 "
-		"temporary (check: could not be tested)\n",
+		"temporary (check: could not be tested)\n"
+		"manual: danelaw(8), danelaw-check(8), danelaw.conf(5)\n",
 		CONFIG_DEFAULT_PATH);
 }
 
@@ -131,6 +132,11 @@ char *cli_when(const struct lineage_state *s, int64_t trusted_ms,
 
 static int dispatch(const struct cli *cli, int argc, char **argv)
 {
+	if (argc == 2 && (strcmp(argv[1], "--help") == 0 ||
+				 strcmp(argv[1], "-h") == 0)) {
+		print_help(stdout);
+		return EXIT_DONE;
+	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[0], commands[i].name) == 0)
 			return commands[i].run(cli, argc - 1, argv + 1);
