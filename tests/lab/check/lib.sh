@@ -20,7 +20,7 @@ world_start() {
 
 # exim_start: false when its packages are not there. A scenario cannot fetch
 # them, it has no network: (cd build/debs; apt-get download exim4-daemon-light
-# libidn12).
+# libidn12 libgnutls-dane0).
 exim_start() {
 	local debs=${LAB_DEBS:-$ROOT/build/debs}
 	if ! ls "$debs"/exim4-daemon-light_*.deb >/dev/null 2>&1; then

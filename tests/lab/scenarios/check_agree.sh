@@ -17,7 +17,7 @@ set +e
 world_start "$1"
 exim=no
 exim_start && exim=yes
-[ "$exim" = yes ] || echo "ok - Exim # SKIP no package in build/debs"
+[ "$exim" = yes ] || echo "ok - Exim # SKIP none that runs, from build/debs"
 mapfile -t names < <(rows | cut -d'|' -f1 | sort -u |
 	{ if [ "$exim" = yes ]; then cat; else grep -v '^exim'; fi; })
 
