@@ -10,11 +10,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define TARGETS_MAX 1000
@@ -213,19 +211,6 @@ static void take_roles(
 	}
 }
 
-/* store_open makes what is missing, and a check must not write. */
-static bool has_store(const char *dir)
-{
-	char path[PATH_MAX];
-	struct stat sb;
-
-	(void)snprintf(path, sizeof(path), "%s/lineages", dir);
-	if (stat(path, &sb) != 0)
-		return errno != ENOENT;
-	(void)snprintf(path, sizeof(path), "%s/live", dir);
-	return stat(path, &sb) == 0 || errno != ENOENT;
-}
-
 /* The check goes on without: one line, however many lineages there are. */
 static void no_roles(const char *lineage, size_t n, const struct err *err)
 {
@@ -244,18 +229,21 @@ static void read_roles(struct request *r)
 	struct err err = ERR_INIT, first = ERR_INIT;
 	const char *at = "";
 	size_t bad = 0;
+	enum status st;
 
-	if (!r->have_config || !has_store(r->cfg.state_dir))
+	if (!r->have_config)
 		return;
-	if (store_open(r->cfg.state_dir, &store, &err) != ST_OK) {
-		no_roles("", 1, &err);
+	st = store_open_read(r->cfg.state_dir, &store, &err);
+	if (st != ST_OK) {
+		if (st != ST_NOTFOUND)
+			no_roles("", 1, &err);
 		return;
 	}
 	for (size_t i = 0; i < r->cfg.n_lineages; i++) {
 		const char *name = r->cfg.lineage[i].name;
 		struct lineage_state s;
-		enum status st = store_peek(store, name, &s, &err);
 
+		st = store_peek(store, name, &s, &err);
 		if (st == ST_OK) {
 			take_roles(r, name, &s);
 			state_release(&s);

@@ -222,11 +222,10 @@ static enum status ask_config(
 	struct err e = ERR_INIT;
 	enum status st = ST_OK;
 
-	/* A look must not make the state directory. */
-	if (access(cfg->state_dir, F_OK) != 0)
-		return ST_OK;
-	if (store_open(cfg->state_dir, &store, &e) != ST_OK) {
-		complain("our rollovers are not known", &e);
+	st = store_open_read(cfg->state_dir, &store, &e);
+	if (st != ST_OK) {
+		if (st != ST_NOTFOUND)
+			complain("our rollovers are not known", &e);
 		return ST_OK;
 	}
 	o->hosts = calloc(cfg->n_lineages + 1, sizeof(*o->hosts));

@@ -104,7 +104,43 @@ static enum status open_top(const char *dir, int *ret_fd, struct err *err)
 	return ST_OK;
 }
 
-enum status store_open(const char *dir, struct store **ret, struct err *err)
+/* Makes what is missing. */
+static enum status open_rooms(struct store *s, struct err *err)
+{
+	enum status st = open_top(s->dir, &s->fd, err);
+
+	if (st == ST_OK)
+		st = check_top(s->fd, s->dir, err);
+	if (st == ST_OK)
+		st = atomicfile_dir(s->fd, "lineages", 0755, &s->lineages, err);
+	if (st == ST_OK)
+		st = atomicfile_dir(s->fd, "live", 0755, &s->live, err);
+	return st;
+}
+
+/* ST_NOTFOUND for what is missing; live is not needed to read. */
+static enum status find_rooms(struct store *s, struct err *err)
+{
+	const int how = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	enum status st;
+
+	s->fd = open(s->dir, how);
+	if (s->fd < 0)
+		return err_sys(err, errno == ENOENT ? ST_NOTFOUND : ST_IO,
+			errno, "cannot open the state directory %s", s->dir);
+	st = check_top(s->fd, s->dir, err);
+	if (st != ST_OK)
+		return st;
+	s->lineages = openat(s->fd, "lineages", how | O_NOFOLLOW);
+	if (s->lineages < 0)
+		return err_sys(err, errno == ENOENT ? ST_NOTFOUND : ST_IO,
+			errno, "cannot open %s/lineages", s->dir);
+	return ST_OK;
+}
+
+static enum status store_new(const char *dir,
+	enum status (*rooms)(struct store *s, struct err *err),
+	struct store **ret, struct err *err)
 {
 	struct store *s;
 	enum status st;
@@ -125,19 +161,24 @@ enum status store_open(const char *dir, struct store **ret, struct err *err)
 		s->dir[n - 1] = '\0';
 	}
 	if (st == ST_OK)
-		st = open_top(s->dir, &s->fd, err);
-	if (st == ST_OK)
-		st = check_top(s->fd, s->dir, err);
-	if (st == ST_OK)
-		st = atomicfile_dir(s->fd, "lineages", 0755, &s->lineages, err);
-	if (st == ST_OK)
-		st = atomicfile_dir(s->fd, "live", 0755, &s->live, err);
+		st = rooms(s, err);
 	if (st != ST_OK) {
 		store_close(s);
 		return st;
 	}
 	*ret = s;
 	return ST_OK;
+}
+
+enum status store_open(const char *dir, struct store **ret, struct err *err)
+{
+	return store_new(dir, open_rooms, ret, err);
+}
+
+enum status store_open_read(
+	const char *dir, struct store **ret, struct err *err)
+{
+	return store_new(dir, find_rooms, ret, err);
 }
 
 static void close_fd(int fd)

@@ -20,6 +20,10 @@ struct store_lineage; /* one lineage, locked */
 /* Makes the directory tree if needed (0755 top, lineages/ 0755, keys/ 0700).
  * Refuses a state directory that others can write. */
 enum status store_open(const char *dir, struct store **ret, struct err *err);
+/* To look only (store_peek, store_history_read): makes nothing. ST_NOTFOUND
+ * when there is no state yet. */
+enum status store_open_read(
+	const char *dir, struct store **ret, struct err *err);
 void store_close(struct store *s);
 const char *store_dir(const struct store *s);
 

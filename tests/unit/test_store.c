@@ -33,6 +33,26 @@ static void test_open(void **state)
 	}
 }
 
+/* Who only looks makes nothing. */
+static void test_open_read(void **state)
+{
+	struct store *s = NULL;
+
+	(void)state;
+	assert_int_equal(
+		store_open_read(path("/nothing"), &s, &e), ST_NOTFOUND);
+	assert_int_equal(access(path("/nothing"), F_OK), -1);
+	assert_int_equal(mkdir(path("/empty"), 0755), 0);
+	assert_int_equal(store_open_read(path("/empty"), &s, &e), ST_NOTFOUND);
+	assert_int_equal(access(path("/empty/lineages"), F_OK), -1);
+	assert_int_equal(mkdir(path("/empty/lineages"), 0755), 0);
+	assert_int_equal(store_open_read(path("/empty"), &s, &e), ST_OK);
+	store_close(s);
+	assert_int_equal(access(path("/empty/live"), F_OK), -1);
+	assert_int_equal(chmod(path("/empty"), 0777), 0);
+	assert_int_equal(store_open_read(path("/empty"), &s, &e), ST_CONFIG);
+}
+
 static void test_names(void **state)
 {
 	static const char *const bad[] = { "", ".", "..", "a/b", "/", ".a",
@@ -359,6 +379,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(test_open),
+		WITH_STORE(test_open_read),
 		WITH_STORE(test_names),
 		WITH_STORE(test_list_many),
 		WITH_STORE(test_commit),

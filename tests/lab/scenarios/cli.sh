@@ -10,6 +10,8 @@ check "unknown command: exit 2" runs 2 danelaw dance
 check "unknown lineage: exit 2" runs 2 danelaw run nobody.example
 check "it is named" says 'nobody.example'
 check "--help: exit 0" runs 0 "$DANELAW" --help
+check "--help of a command: exit 0" runs 0 "$DANELAW" check --help
+check "it names the manual" says 'danelaw-check'
 check "config: exit 0" runs 0 danelaw config
 
 sed 's/retire_after/retire_aftre/' "$CONF" >"$W/bad.conf"
