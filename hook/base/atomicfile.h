@@ -30,7 +30,10 @@ enum status atomicfile_symlink(
  * fsyncs dirfd. */
 enum status atomicfile_rename(
 	int dirfd, const char *from, const char *to, struct err *err);
-/* One O_APPEND write of a whole line, then fdatasync. Creates with mode. */
+/* One O_APPEND write of a whole line, then fdatasync. Creates with mode. A kill
+ * or a power cut may leave the last line torn (the kernel may stop a write at
+ * the end of a page); the next append ends a torn line before it adds its own,
+ * so readers lose that one line only. */
 enum status atomicfile_append(int dirfd, const char *name, mode_t mode,
 	const void *data, size_t len, struct err *err);
 /* Reads a whole regular file into ret (its max is the limit). ST_NOTFOUND when
