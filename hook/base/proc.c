@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -29,12 +30,24 @@
 /* How much is still read after the child is gone; a pipe holds 64 KiB. */
 #define DRAIN_MAX (1024 * 1024)
 
+/* What the child writes to. Both are one where stderr is not kept apart. */
+struct stream {
+	int pipe; /* read end, -1 after end of file */
+	struct buf output;
+	size_t dropped;
+};
+
+enum { OUT, ERRORS, N_STREAMS };
+
 struct child {
 	pid_t pid;
 	int pidfd;
-	int pipe; /* read end, -1 after end of file */
-	struct buf output;
-	size_t output_max;
+	struct stream stream[N_STREAMS];
+};
+
+/* The child's ends. */
+struct ends {
+	int in, out, errors, report;
 };
 
 /* ---- before the fork: nothing may be allocated after it ---- */
@@ -120,19 +133,21 @@ static void reset_signals(void)
 }
 
 __attribute__((noreturn)) static void child_main(const char *program,
-	const char *const argv[], const char *const env[], int out, int report)
+	const char *const argv[], const char *const env[], struct ends fd)
 {
-	int e, null;
+	int e, report;
 
-	/* Ours may be 0, 1 or 2 when we were started without them: move both
+	/* Ours may be 0, 1 or 2 when we were started without them: move all
 	 * out of the way first. */
-	out = fcntl(out, F_DUPFD, 10);
-	report = fcntl(report, F_DUPFD, 10);
-	null = open("/dev/null", O_RDONLY);
-	if (out >= 0 && report >= 0 && null >= 0 && dup2(null, 0) == 0 &&
-		dup2(out, 1) == 1 && dup2(out, 2) == 2 &&
-		dup2(report, 3) == 3 && fcntl(3, F_SETFD, FD_CLOEXEC) == 0 &&
-		chdir("/") == 0) {
+	fd.out = fcntl(fd.out, F_DUPFD, 10);
+	fd.errors = fcntl(fd.errors, F_DUPFD, 10);
+	report = fcntl(fd.report, F_DUPFD, 10);
+	fd.in = fd.in >= 0 ? fcntl(fd.in, F_DUPFD, 10)
+			   : open("/dev/null", O_RDONLY);
+	if (fd.out >= 0 && fd.errors >= 0 && report >= 0 && fd.in >= 0 &&
+		dup2(fd.in, 0) == 0 && dup2(fd.out, 1) == 1 &&
+		dup2(fd.errors, 2) == 2 && dup2(report, 3) == 3 &&
+		fcntl(3, F_SETFD, FD_CLOEXEC) == 0 && chdir("/") == 0) {
 		close_from(4);
 		reset_signals();
 		(void)umask(022);
@@ -151,13 +166,13 @@ __attribute__((noreturn)) static void child_main(const char *program,
 /* ---- in the parent ---- */
 
 /* Reads what is there, never blocks. False at the end of file. */
-static bool read_some(struct child *c, size_t *budget)
+static bool read_some(struct stream *s, size_t *budget)
 {
 	char chunk[16384];
 	struct err ignored = ERR_INIT;
 
 	while (*budget > 0) {
-		ssize_t n = read(c->pipe, chunk, sizeof(chunk));
+		ssize_t n = read(s->pipe, chunk, sizeof(chunk));
 		size_t keep;
 
 		if (n < 0 && errno == EINTR)
@@ -170,13 +185,28 @@ static bool read_some(struct child *c, size_t *budget)
 		for (ssize_t i = 0; i < n; i++)
 			if (chunk[i] == '\0')
 				chunk[i] = '?';
-		keep = c->output_max - c->output.len;
+		keep = s->output.max - s->output.len;
 		if (keep > (size_t)n)
 			keep = (size_t)n;
 		/* out of memory: less output, not a failure of the child */
-		(void)buf_append(&c->output, chunk, keep, &ignored);
+		if (buf_append(&s->output, chunk, keep, &ignored) != ST_OK)
+			keep = 0;
+		s->dropped += (size_t)n - keep;
 	}
 	return true;
+}
+
+static void read_all(struct child *c)
+{
+	for (size_t i = 0; i < N_STREAMS; i++) {
+		struct stream *s = &c->stream[i];
+		size_t budget = DRAIN_MAX;
+
+		if (s->pipe < 0 || read_some(s, &budget))
+			continue;
+		(void)close(s->pipe);
+		s->pipe = -1;
+	}
 }
 
 static bool has_exited(const struct child *c)
@@ -192,12 +222,12 @@ static bool has_exited(const struct child *c)
 static bool watch(struct child *c, int64_t deadline)
 {
 	while (!has_exited(c)) {
-		struct pollfd p[2] = {
+		struct pollfd p[] = {
 			{ .fd = c->pidfd, .events = POLLIN },
-			{ .fd = c->pipe, .events = POLLIN },
+			{ .fd = c->stream[OUT].pipe, .events = POLLIN },
+			{ .fd = c->stream[ERRORS].pipe, .events = POLLIN },
 		};
 		int64_t left = deadline - clock_mono_ms();
-		size_t budget = DRAIN_MAX;
 
 		if (left <= 0)
 			return false;
@@ -206,20 +236,15 @@ static bool watch(struct child *c, int64_t deadline)
 			left = 20;
 		if (left > 60000)
 			left = 60000;
-		if (poll(p, 2, (int)left) <= 0)
-			continue;
-		if (p[1].revents != 0 && !read_some(c, &budget)) {
-			(void)close(c->pipe);
-			c->pipe = -1;
-		}
+		if (poll(p, sizeof(p) / sizeof(p[0]), (int)left) > 0)
+			read_all(c);
 	}
 	return true;
 }
 
-static enum status reap(struct child *c, bool timed_out,
+static enum status reap(struct child *c, bool timed_out, bool apart,
 	struct proc_result *ret, struct err *err)
 {
-	size_t budget = DRAIN_MAX;
 	int status;
 
 	if (timed_out) {
@@ -232,13 +257,15 @@ static enum status reap(struct child *c, bool timed_out,
 		if (errno != EINTR)
 			return err_sys(err, ST_IO, errno,
 				"cannot wait for a child process");
-	if (c->pipe >= 0)
-		(void)read_some(c, &budget);
+	read_all(c);
 	ret->timed_out = timed_out;
 	ret->exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	ret->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-	ret->output = buf_take(&c->output);
-	if (ret->output == NULL)
+	ret->output = buf_take(&c->stream[OUT].output);
+	ret->dropped = c->stream[OUT].dropped;
+	if (apart)
+		ret->errors = buf_take(&c->stream[ERRORS].output);
+	if (ret->output == NULL || (apart && ret->errors == NULL))
 		return err_set(err, ST_NOMEM, "out of memory");
 	return ST_OK;
 }
@@ -258,54 +285,123 @@ static enum status await_exec(int fd, const char *program, struct err *err)
 	return ST_OK;
 }
 
-static enum status start(const char *program, const char *const argv[],
-	const char *const env[], struct child *c, struct err *err)
+static void close_ends(int fd[], size_t n)
 {
-	int out[2], report[2];
-	sigset_t all, old;
-	enum status st;
-	int e;
+	for (size_t i = 0; i < n; i++)
+		if (fd[i] >= 0)
+			(void)close(fd[i]);
+}
 
-	if (pipe2(out, O_CLOEXEC) != 0)
-		return err_sys(err, ST_IO, errno, "cannot make a pipe");
-	if (pipe2(report, O_CLOEXEC) != 0) {
-		(void)err_sys(err, ST_IO, errno, "cannot make a pipe");
-		(void)close(out[0]);
-		(void)close(out[1]);
-		return err->st;
+/* All of the input, in memory and not in a pipe: nobody has to feed the child
+ * while it writes, and one that does not read costs nothing. */
+static enum status make_input(
+	const void *data, size_t len, int *ret, struct err *err)
+{
+	int fd = memfd_create("danelaw", MFD_CLOEXEC);
+
+	for (size_t at = 0; fd >= 0 && at < len;) {
+		ssize_t n = write(fd, (const char *)data + at, len - at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			(void)close(fd);
+			fd = -1;
+			break;
+		}
+		at += (size_t)n;
 	}
+	if (fd < 0 || lseek(fd, 0, SEEK_SET) != 0)
+		return err_sys(err, ST_IO, errno,
+			"cannot hold what a child process shall read");
+	*ret = fd;
+	return ST_OK;
+}
+
+/* Ends of pipes: [0..2] ours to read from, [3..5] the child's, [6] its input;
+ * of out, errors and report. */
+enum { R_OUT, R_ERRORS, R_REPORT, W_OUT, W_ERRORS, W_REPORT, IN, N_ENDS };
+
+static enum status make_ends(
+	const struct proc_limits *lim, int fd[static N_ENDS], struct err *err)
+{
+	for (size_t i = 0; i < N_ENDS; i++)
+		fd[i] = -1;
+	for (size_t i = R_OUT; i <= R_REPORT; i++) {
+		int pair[2];
+
+		if (i == R_ERRORS && !lim->apart)
+			continue;
+		if (pipe2(pair, O_CLOEXEC) != 0)
+			return err_sys(err, ST_IO, errno, "cannot make a pipe");
+		fd[i] = pair[0];
+		fd[i + W_OUT] = pair[1];
+	}
+	return lim->input == NULL
+		       ? ST_OK
+		       : make_input(lim->input, lim->input_len, &fd[IN], err);
+}
+
+static enum status start(const char *program, const char *const argv[],
+	const char *const env[], const struct proc_limits *lim, struct child *c,
+	struct err *err)
+{
+	sigset_t all, old;
+	int fd[N_ENDS], e;
+	enum status st = make_ends(lim, fd, err);
+
+	if (st != ST_OK) {
+		close_ends(fd, N_ENDS);
+		return st;
+	}
+	const struct ends ends = { .in = fd[IN],
+		.out = fd[W_OUT],
+		.errors = lim->apart ? fd[W_ERRORS] : fd[W_OUT],
+		.report = fd[W_REPORT] };
 	/* No handler of ours may run in the child. */
 	(void)sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, &old);
+	(void)pthread_sigmask(SIG_BLOCK, &all, &old);
 	c->pid = fork();
 	e = errno;
 	if (c->pid == 0)
-		child_main(program, argv, env, out[1], report[1]);
-	(void)sigprocmask(SIG_SETMASK, &old, NULL);
-	(void)close(out[1]);
-	(void)close(report[1]);
+		child_main(program, argv, env, ends);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	close_ends(fd + W_OUT, N_ENDS - W_OUT);
 	st = c->pid < 0 ? err_sys(err, ST_IO, e, "cannot start a process")
-			: await_exec(report[0], program, err);
-	(void)close(report[0]);
+			: await_exec(fd[R_REPORT], program, err);
+	(void)close(fd[R_REPORT]);
 	if (st != ST_OK) {
-		(void)close(out[0]);
+		close_ends(fd, R_REPORT);
 		if (c->pid > 0)
 			(void)waitpid(c->pid, NULL, 0);
 		return st;
 	}
-	(void)fcntl(out[0], F_SETFL, O_NONBLOCK);
-	c->pipe = out[0];
+	for (size_t i = 0; i < N_STREAMS; i++) {
+		c->stream[i].pipe = fd[i];
+		if (fd[i] >= 0)
+			(void)fcntl(fd[i], F_SETFL, O_NONBLOCK);
+	}
 	c->pidfd = pidfd_open(c->pid, 0);
 	return ST_OK;
+}
+
+static void child_release(struct child *c)
+{
+	if (c->pidfd >= 0)
+		(void)close(c->pidfd);
+	for (size_t i = 0; i < N_STREAMS; i++) {
+		if (c->stream[i].pipe >= 0)
+			(void)close(c->stream[i].pipe);
+		buf_release(&c->stream[i].output);
+	}
 }
 
 enum status proc_run(const char *const argv[], const char *const envp[],
 	const struct proc_limits *lim, struct proc_result *ret, struct err *err)
 {
-	struct child c = { .pidfd = -1,
-		.pipe = -1,
-		.output = BUF_INIT(lim->output_max),
-		.output_max = lim->output_max };
+	const struct stream none = { .pipe = -1,
+		.output = BUF_INIT(lim->output_max) };
+	struct child c = { .pidfd = -1, .stream = { none, none } };
 	struct proc_result r = { .exit_status = -1 };
 	struct sigaction dfl = { .sa_handler = SIG_DFL }, old;
 	const int64_t begin = clock_mono_ms();
@@ -323,15 +419,12 @@ enum status proc_run(const char *const argv[], const char *const envp[],
 		return st;
 	/* Who started us may have left SIGCHLD ignored: nothing to reap then */
 	(void)sigaction(SIGCHLD, &dfl, &old);
-	st = start(program, argv, env, &c, err);
+	st = start(program, argv, env, lim, &c, err);
 	if (st == ST_OK)
-		st = reap(&c, !watch(&c, begin + lim->timeout_ms), &r, err);
+		st = reap(&c, !watch(&c, begin + lim->timeout_ms), lim->apart,
+			&r, err);
 	(void)sigaction(SIGCHLD, &old, NULL);
-	if (c.pidfd >= 0)
-		(void)close(c.pidfd);
-	if (c.pipe >= 0)
-		(void)close(c.pipe);
-	buf_release(&c.output);
+	child_release(&c);
 	if (st == ST_OK)
 		*ret = r;
 	else
@@ -351,6 +444,8 @@ void proc_release(struct proc_result *r)
 {
 	free(r->output);
 	r->output = NULL;
+	free(r->errors);
+	r->errors = NULL;
 }
 
 /* Copies the last line that holds something, printable. */
@@ -371,13 +466,22 @@ static void last_line(const char *text, char *ret, size_t len)
 	ret[n] = '\0';
 }
 
+char *proc_last_line(const struct proc_result *r, char *ret, size_t len)
+{
+	const char *text = r->errors != NULL ? r->errors : r->output;
+
+	if (len > 0)
+		last_line(text != NULL ? text : "", ret, len);
+	return ret;
+}
+
 char *proc_describe(const struct proc_result *r, char *ret, size_t len)
 {
 	char what[64], line[256];
 
 	if (len == 0)
 		return ret;
-	last_line(r->output != NULL ? r->output : "", line, sizeof(line));
+	(void)proc_last_line(r, line, sizeof(line));
 	if (r->timed_out)
 		(void)snprintf(what, sizeof(what), "timed out and was killed");
 	else if (r->exit_status < 0)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -226,12 +227,112 @@ static void test_no_leak_of_fds(void **state)
 	(void)state;
 	(void)close(before);
 	for (int i = 0; i < 20; i++) {
-		run(":", NULL, &r);
+		struct proc_limits more = lim;
+		struct err e = ERR_INIT;
+
+		more.apart = i % 2 != 0;
+		more.input = i % 3 != 0 ? "x" : NULL;
+		more.input_len = 1;
+		assert_int_equal(proc_shell(":", NULL, &more, &r, &e), ST_OK);
 		proc_release(&r);
 	}
 	after = dup(0);
 	(void)close(after);
 	assert_int_equal(before, after);
+}
+
+/* What the child reads is all there, and ends. */
+static void test_input(void **state)
+{
+	static char big[3 * 1024 * 1024];
+	static const char *const count[] = { "wc", "-c", NULL };
+	struct proc_limits in = lim;
+	struct err e = ERR_INIT;
+	struct proc_result r;
+
+	(void)state;
+	memset(big, 'x', sizeof(big));
+	in.input = big;
+	in.input_len = sizeof(big);
+	assert_int_equal(proc_run(count, NULL, &in, &r, &e), ST_OK);
+	assert_string_equal(r.output, "3145728\n");
+	assert_null(r.errors);
+	proc_release(&r);
+	in.input_len = 5;
+	assert_int_equal(proc_shell("cat /dev/stdin; cat; ls /proc/self/fd",
+				 NULL, &in, &r, &e),
+		ST_OK);
+	assert_string_equal(r.output, "xxxxxxxxxx0\n1\n2\n3\n");
+	proc_release(&r);
+	in.input_len = 0;
+	assert_int_equal(proc_run(count, NULL, &in, &r, &e), ST_OK);
+	assert_string_equal(r.output, "0\n");
+	proc_release(&r);
+	/* Who does not read it, does not disturb us. */
+	(void)signal(SIGPIPE, SIG_DFL);
+	in.input_len = sizeof(big);
+	assert_int_equal(
+		proc_shell("exec <&-; exit 9", NULL, &in, &r, &e), ST_OK);
+	assert_int_equal(r.exit_status, 9);
+	proc_release(&r);
+}
+
+static void test_apart(void **state)
+{
+	struct proc_limits two = lim;
+	struct err e = ERR_INIT;
+	struct proc_result r;
+	char text[100];
+
+	(void)state;
+	two.apart = true;
+	assert_int_equal(proc_shell("echo out; echo first >&2; echo more;"
+				    "echo second >&2; echo >&2; exit 8",
+				 NULL, &two, &r, &e),
+		ST_OK);
+	assert_string_equal(r.output, "out\nmore\n");
+	assert_string_equal(r.errors, "first\nsecond\n\n");
+	assert_int_equal(r.dropped, 0);
+	assert_string_equal(
+		proc_describe(&r, text, sizeof(text)), "exit status 8: second");
+	assert_string_equal(proc_last_line(&r, text, sizeof(text)), "second");
+	proc_release(&r);
+	/* Both are read to the end, whatever the order; each has its limit. */
+	assert_int_equal(
+		proc_shell("head -c 300000 /dev/zero | tr '\\0' e >&2;"
+			   "head -c 300000 /dev/zero | tr '\\0' o; exit 2",
+			NULL, &two, &r, &e),
+		ST_OK);
+	assert_int_equal(r.exit_status, 2);
+	assert_int_equal(strlen(r.output), lim.output_max);
+	assert_int_equal(strlen(r.errors), lim.output_max);
+	assert_int_equal(r.dropped, 300000 - lim.output_max);
+	assert_int_equal(r.output[0], 'o');
+	assert_int_equal(r.errors[0], 'e');
+	proc_release(&r);
+}
+
+/* From a thread that has all signals blocked: the child has none. */
+static void *in_thread(void *arg)
+{
+	sigset_t all;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, NULL);
+	run("kill -TERM $$; sleep 20", NULL, arg);
+	return NULL;
+}
+
+static void test_thread(void **state)
+{
+	struct proc_result r = { .exit_status = 0 };
+	pthread_t t;
+
+	(void)state;
+	assert_int_equal(pthread_create(&t, NULL, in_thread, &r), 0);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(r.signal, SIGTERM);
+	proc_release(&r);
 }
 
 int main(void)
@@ -246,6 +347,9 @@ int main(void)
 		cmocka_unit_test(test_output_limit),
 		cmocka_unit_test(test_strange_start),
 		cmocka_unit_test(test_no_leak_of_fds),
+		cmocka_unit_test(test_input),
+		cmocka_unit_test(test_apart),
+		cmocka_unit_test(test_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
