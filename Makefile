@@ -8,7 +8,7 @@ V ?= 0
 SAN ?= 0
 DEV ?= 0
 
-PKGS = ldns libunbound libconfuse jansson libcurl openssl zlib
+PKGS = ldns libunbound libconfuse jansson libcurl openssl zlib expat
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes \
 	-Wstrict-prototypes -Wvla -Wformat=2 -Wswitch-enum -Wundef \
 	-Wpointer-arith -Wwrite-strings

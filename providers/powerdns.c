@@ -1,494 +1,282 @@
 /*
- * PowerDNS Authoritative over its HTTP API (4.7 and later; rest.c speaks
- * HTTP). The API replaces whole RRsets and knows no precondition, so replace()
- * reads again right before it writes and gives up when it does not find what
- * the change was planned on; between the two is a gap of one request that only
- * the server could close. Invariants: records that stay are sent back with the
- * very text they were read with; disabled records are not served, so they are
- * not in the set we return, but they survive every write; comments survive
- * because they are not sent (checked against 4.7.3).
+ * PowerDNS Authoritative over its HTTP API (4.7 and later). The API replaces
+ * whole RRsets, many of a zone in one call and all of them or none, and knows
+ * no precondition: between the read and the write is a gap of one request that
+ * only the server could close. Invariants: records that stay are sent back with
+ * the very text they were read with; disabled records, which a read by name
+ * does not show, are searched for, so that they survive every write; comments
+ * survive because they are not sent (checked against 4.7.3).
  */
-#include "providers/provider.h"
+#include "providers/api.h"
 
-#include "hook/base/auto.h"
-#include "hook/base/secret.h"
-#include "hook/dns/name.h"
-#include "providers/rest.h"
+#include <string.h>
+
+#define RIGHTS "the API key of the server: it knows no smaller right"
+#define SEARCH_MAX 1000
 
 struct powerdns {
-	struct secret key;
-	struct rest *rest;
-	char *server_id;
+	struct api_client c;
+	char base[96]; /* "/api/v1/servers/localhost" */
 };
 
-enum { OPT_URL, OPT_KEY_FILE, OPT_SERVER_ID, OPT_CA_FILE, OPT_TIMEOUT };
+enum { OPT_SERVER_ID = API_TOKEN + 1 };
 
 static const struct provider_option options[] = {
-	[OPT_URL] = { "url", POPT_STRING, true, NULL, 0, 0,
-		"https://host:port of the API (http:// only on loopback)" },
-	[OPT_KEY_FILE] = { "api_key_file", POPT_SECRET_FILE, true, NULL, 0, 0,
-		"file with the API key" },
-	[OPT_SERVER_ID] = { "server_id", POPT_STRING, false, "localhost", 0, 0,
-		"name of the server in the API" },
-	[OPT_CA_FILE] = { "ca_file", POPT_FILE, false, NULL, 0, 0,
-		"PEM file with the CA of the API's certificate" },
-	[OPT_TIMEOUT] = { "timeout", POPT_INT, false, "20", 1, 300,
-		"seconds for one call" },
-	{ NULL, POPT_STRING, false, NULL, 0, 0, NULL },
+	[API_URL] = { .name = "url",
+		.type = POPT_STRING,
+		.required = true,
+		.help = "https://host:port of the API (http:// only on "
+			"loopback)" },
+	[API_CA_FILE] = API_OPT_CA_FILE,
+	[API_TIMEOUT] = API_OPT_TIMEOUT,
+	[API_TOKEN] = { .name = "api_key_file",
+		.type = POPT_SECRET_FILE,
+		.required = true,
+		.help = "file with the API key" },
+	[OPT_SERVER_ID] = { .name = "server_id",
+		.type = POPT_STRING,
+		.def = "localhost",
+		.help = "name of the server in the API" },
+	API_OPT_END,
 };
 
-#define URL_PATH_MAX 1024
-#define SEARCH_MAX 1000
-#define SAFE \
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._=-"
-
-static enum status no_memory(struct err *err)
+static enum status take_zone(const json_t *o, const char *name,
+	struct api_zone *ret, struct err *err)
 {
-	return err_set(err, ST_NOMEM, "out of memory");
+	const char *kind = api_text(o, "kind");
+	const json_t *is = json_object_get(o, "dnssec");
+	struct api_zone z = { .dnssec = API_SIGNED_UNKNOWN };
+
+	if (!api_zone_fill(&z, name, api_text(o, "id")))
+		return api_strange(err, "odd zone id");
+	if (json_is_boolean(is))
+		z.dnssec = json_is_true(is) ? API_SIGNED : API_UNSIGNED;
+	if (!strcasecmp(kind, "Slave") || !strcasecmp(kind, "Consumer"))
+		(void)snprintf(z.unusable, sizeof(z.unusable),
+			"it is of kind %s there: changes must be made at its "
+			"primary",
+			kind);
+	*ret = z;
+	return ST_OK;
 }
 
-static enum status strange(struct err *err, const char *what)
+/* Old versions ignore the filter and list all zones. */
+static enum status find_zone(
+	void *v, const char *name, struct api_zone *ret, struct err *err)
 {
-	return err_set(err, ST_RETRY,
-		"the API's answer is not as documented: %s", what);
-}
-
-/* Canonical names need no escaping but for a leading '*'. */
-static const char *query_name(const char *name, char ret[static URL_PATH_MAX])
-{
-	bool star = name[0] == '*';
-
-	(void)snprintf(
-		ret, URL_PATH_MAX, "%s%s", star ? "%2A" : "", name + star);
-	return ret;
-}
-
-static const char *get_text(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
-/* ST_NOTFOUND: no zone of exactly this name. Old versions ignore the filter and
- * list all zones. */
-static enum status zone_named(struct powerdns *p, const char *name,
-	char ret_path[static URL_PATH_MAX], struct err *err)
-{
-	char path[2 * URL_PATH_MAX], escaped[URL_PATH_MAX];
+	struct powerdns *p = v;
+	char safe[API_SAFE_MAX];
 	json_auto_t *list = NULL;
-	const json_t *zone;
+	const json_t *o;
 	size_t i;
+	enum status st = api_call(p->c.rest, "GET", NULL, &list, err,
+		"%s/zones?zone=%s.", p->base, api_safe(name, "", safe));
 
-	(void)snprintf(path, sizeof(path), "/api/v1/servers/%s/zones?zone=%s",
-		p->server_id, query_name(name, escaped));
-	enum status st = rest_call(p->rest, "GET", path, NULL, &list, err);
 	if (st == ST_NOTFOUND) {
 		err->st = ST_CONFIG;
 		return err_context(err,
 			"the API has no server \"%s\" (are url and server_id "
 			"right?)",
-			p->server_id);
+			strrchr(p->base, '/') + 1);
 	}
-	if (st)
-		return st;
-	if (!json_is_array(list))
-		return strange(err, "the list of zones is no array");
-	json_array_foreach(list, i, zone)
+	if (!st && !json_is_array(list))
+		st = api_strange(err, "the list of zones is no array");
+	json_array_foreach(list, i, o)
 	{
-		const char *id = get_text(zone, "id");
-		const char *kind = get_text(zone, "kind");
-		if (strcasecmp(get_text(zone, "name"), name) != 0)
-			continue;
-		if (!*id || strspn(id, SAFE) != strlen(id) ||
-			strlen(id) > 2 * DNS_NAME_MAX)
-			return strange(err, "odd zone id");
-		if (!strcasecmp(kind, "Slave") || !strcasecmp(kind, "Consumer"))
-			return err_set(err, ST_CONFIG,
-				"zone %s is of kind %s there: changes must be "
-				"made at its primary",
-				name, kind);
-		(void)snprintf(ret_path, URL_PATH_MAX,
-			"/api/v1/servers/%s/zones/%s", p->server_id, id);
+		if (!st && !strcasecmp(api_text(o, "name"), name))
+			return take_zone(o, name, ret, err);
+	}
+	return st ? st : ST_NOTFOUND;
+}
+
+/* Unless it is there already, in the very same spelling. */
+static enum status take_record(
+	struct api_item *it, const json_t *o, int64_t ttl, struct err *err)
+{
+	const char *text = json_string_value(json_object_get(o, "content"));
+
+	if (ttl < 0 || !text)
+		return api_strange(
+			err, ttl < 0 ? "odd TTL" : "a record without content");
+	for (size_t i = 0; i < it->n_rec; i++)
+		if (!strcmp(it->rec[i].text, text))
+			return ST_OK;
+	return api_add_record(it, NULL, text, (uint32_t)ttl,
+		json_is_true(json_object_get(o, "disabled")), NULL, err);
+}
+
+/* One RRset at that name. A CNAME is told with its target, if it is the only
+ * name: the others are not to suffer. */
+static enum status take_rrset(
+	struct api_item *it, const json_t *o, bool alone, struct err *err)
+{
+	const char *type = api_text(o, "type");
+	const json_t *list = json_object_get(o, "records"), *rec;
+	const json_t *first = json_array_get(list, 0);
+	int64_t ttl = api_int(o, "ttl");
+	enum status st = ST_OK;
+	size_t i;
+
+	if (!strcmp(type, "CNAME") && first &&
+		!json_is_true(json_object_get(first, "disabled"))) {
+		it->cname = true;
+		if (alone)
+			return err_set(err, ST_REFUSED,
+				"%s is a CNAME for %.255s there: records "
+				"belong at that name",
+				it->owner, api_text(first, "content"));
+	}
+	if (strcmp(type, "TLSA") != 0)
 		return ST_OK;
-	}
-	return ST_NOTFOUND;
-}
-
-/* The longest zone that the owner is in. */
-static enum status find_zone(struct powerdns *p, const char *owner,
-	const char **ret_zone, char ret_path[static URL_PATH_MAX],
-	struct err *err)
-{
-	for (const char *name = owner; name; name = name_parent(name)) {
-		enum status st = zone_named(p, name, ret_path, err);
-		if (st == ST_OK)
-			*ret_zone = name;
-		if (st != ST_NOTFOUND)
-			return st;
-	}
-	return err_set(err, ST_REFUSED,
-		"the PowerDNS server has no zone that holds %s", owner);
-}
-
-static const json_t *find_rrset(
-	const json_t *zone, const char *owner, const char *type)
-{
-	const json_t *rrset;
-	size_t i;
-
-	json_array_foreach(json_object_get(zone, "rrsets"), i,
-		rrset) if (!strcasecmp(get_text(rrset, "name"), owner) &&
-			   !strcasecmp(
-				   get_text(rrset, "type"), type)) return rrset;
-	return NULL;
-}
-
-static enum status parse_record(
-	const json_t *record, struct tlsa_rrset *set, struct err *err)
-{
-	const char *content = get_text(record, "content");
-	enum status st = tlsa_rrset_add_text(set, content, err);
-
-	return st ? err_context(err, "record \"%.100s\"", content) : ST_OK;
-}
-
-/* The served ones. */
-static enum status parse_rrset(
-	const json_t *rrset, struct tlsa_rrset *ret, struct err *err)
-{
-	auto_tlsa set = TLSA_RRSET_INIT;
-	const json_t *record;
-	size_t i;
-
-	json_array_foreach(json_object_get(rrset, "records"), i, record)
+	if (ttl < 0)
+		return api_strange(err, "odd TTL");
+	it->ttl = (uint32_t)ttl;
+	json_array_foreach(list, i, rec)
 	{
-		if (json_is_true(json_object_get(record, "disabled")))
-			continue;
-		enum status st = parse_record(record, &set, err);
-		if (st)
-			return st;
+		if (!st)
+			st = take_record(it, rec, ttl, err);
 	}
-	if (set.n)
-		set.ttl = (uint32_t)json_integer_value(
-			json_object_get(rrset, "ttl"));
-	*ret = set;
-	set = (struct tlsa_rrset)TLSA_RRSET_INIT;
-	return ST_OK;
-}
-
-/* Takes over a record that stays: same text, same disabled flag. */
-static enum status keep(json_t *records, const json_t *record, struct err *err)
-{
-	json_t *copy = json_pack("{s:O, s:b}", "content",
-		json_object_get(record, "content"), "disabled",
-		json_is_true(json_object_get(record, "disabled")));
-
-	if (!copy)
-		return strange(err, "a record without content");
-	if (json_array_append_new(records, copy))
-		return no_memory(err);
-	return ST_OK;
-}
-
-static bool has_record(const json_t *records, const char *content)
-{
-	const json_t *r;
-	size_t i;
-
-	json_array_foreach(records, i,
-		r) if (!strcmp(get_text(r, "content"), content)) return true;
-	return false;
-}
-
-/* 4.7 leaves disabled records out when it filters by name, and a REPLACE would
- * delete what we do not know of. The search shows them. */
-static enum status add_disabled(struct powerdns *p, const char *zone,
-	const char *owner, json_t *rrset, struct err *err)
-{
-	char path[2 * URL_PATH_MAX], escaped[URL_PATH_MAX];
-	json_auto_t *found = NULL;
-	json_t *records = json_object_get(rrset, "records");
-	const json_t *hit;
-	size_t i;
-
-	(void)snprintf(path, sizeof(path),
-		"/api/v1/servers/%s/search-data?max=%d&q=%s", p->server_id,
-		SEARCH_MAX, query_name(owner, escaped));
-	path[strlen(path) - 1] = '\0'; /* it wants no final dot */
-	enum status st = rest_call(p->rest, "GET", path, NULL, &found, err);
-	if (st)
-		return st;
-	if (json_array_size(found) >= SEARCH_MAX)
-		return err_set(err, ST_REFUSED,
-			"the search for disabled records at %s finds too much",
-			owner);
-	json_array_foreach(found, i, hit)
-	{
-		if (strcasecmp(get_text(hit, "name"), owner) ||
-			strcasecmp(get_text(hit, "zone"), zone) ||
-			strcmp(get_text(hit, "object_type"), "record") ||
-			strcmp(get_text(hit, "type"), "TLSA") ||
-			!json_is_true(json_object_get(hit, "disabled")) ||
-			has_record(records, get_text(hit, "content")))
-			continue;
-		if (!json_integer_value(json_object_get(rrset, "ttl")) &&
-			json_object_set(
-				rrset, "ttl", json_object_get(hit, "ttl")))
-			return no_memory(err);
-		st = keep(records, hit, err);
-		if (st)
-			return st;
-	}
-	return ST_OK;
-}
-
-/* A copy of the RRset {ttl, records}; without records when there is none. */
-static enum status copy_rrset(const json_t *from, json_t **ret, struct err *err)
-{
-	const json_t *ttl = json_object_get(from, "ttl");
-	json_auto_t *copy = json_pack(
-		"{s:I, s:[]}", "ttl", json_integer_value(ttl), "records");
-	const json_t *record;
-	size_t i;
-
-	if (!copy)
-		return no_memory(err);
-	if (from && (!json_is_integer(ttl) || json_integer_value(ttl) < 0 ||
-			    json_integer_value(ttl) > INT32_MAX))
-		return strange(err, "odd TTL");
-	json_array_foreach(json_object_get(from, "records"), i, record)
-	{
-		enum status st =
-			keep(json_object_get(copy, "records"), record, err);
-		if (st)
-			return st;
-	}
-	*ret = json_incref(copy);
-	return ST_OK;
-}
-
-/* The RRset at the owner, owned. Filtered here too: the type filter would hide
- * a CNAME, and old servers know no filter. */
-static enum status read_owner(struct powerdns *p, const char *zone_path,
-	const char *owner, json_t **ret, struct err *err)
-{
-	char path[2 * URL_PATH_MAX], escaped[URL_PATH_MAX];
-	json_auto_t *zone = NULL;
-
-	(void)snprintf(path, sizeof(path), "%s?rrset_name=%s", zone_path,
-		query_name(owner, escaped));
-	enum status st = rest_call(p->rest, "GET", path, NULL, &zone, err);
-	if (st)
-		return st;
-	if (!json_is_array(json_object_get(zone, "rrsets")))
-		return strange(err, "no rrsets");
-	const json_t *cname =
-		json_object_get(find_rrset(zone, owner, "CNAME"), "records");
-	/* A disabled one is not served. */
-	if (json_array_size(cname) &&
-		!json_is_true(
-			json_object_get(json_array_get(cname, 0), "disabled")))
-		return err_set(err, ST_REFUSED,
-			"%s is a CNAME for %.255s there: records belong at "
-			"that name",
-			owner, get_text(json_array_get(cname, 0), "content"));
-	return copy_rrset(find_rrset(zone, owner, "TLSA"), ret, err);
-}
-
-static enum status powerdns_get(void *ctx, const char *owner,
-	struct tlsa_rrset *ret, char *ret_zone, struct err *err)
-{
-	struct powerdns *p = ctx;
-	char path[URL_PATH_MAX];
-	const char *zone;
-	json_auto_t *rrset = NULL;
-	enum status st = find_zone(p, owner, &zone, path, err);
-
-	if (!st)
-		st = read_owner(p, path, owner, &rrset, err);
-	if (!st)
-		st = parse_rrset(rrset, ret, err);
-	if (!st)
-		(void)snprintf(ret_zone, DNS_NAME_MAX, "%s", zone);
 	return st;
 }
 
-static enum status keep_old(json_t *records, const json_t *rrset,
-	const struct tlsa_rrset *to, struct err *err)
+/* Filtered here, too: the type filter would hide a CNAME, and old servers know
+ * no filter. */
+static enum status read_served(struct powerdns *p, const struct api_zone *z,
+	struct api_item *it, bool alone, struct err *err)
 {
-	const json_t *record;
+	char safe[API_SAFE_MAX];
+	json_auto_t *zone = NULL;
+	const json_t *o;
 	size_t i;
+	enum status st = api_call(p->c.rest, "GET", NULL, &zone, err,
+		"%s/zones/%s?rrset_name=%s.", p->base, z->id,
+		api_safe(it->owner, "", safe));
+	const json_t *list = json_object_get(zone, "rrsets");
 
-	json_array_foreach(json_object_get(rrset, "records"), i, record)
+	if (!st && !json_is_array(list))
+		st = api_strange(err, "no rrsets");
+	json_array_foreach(list, i, o)
 	{
-		auto_tlsa one = TLSA_RRSET_INIT;
-		bool disabled =
-			json_is_true(json_object_get(record, "disabled"));
-		struct err ignored = ERR_INIT;
-		enum status st =
-			parse_record(record, &one, disabled ? &ignored : err);
-		if (st && !disabled)
-			return st;
-		bool wanted = one.n && tlsa_rrset_has(to, &one.rr[0]);
-		if (wanted && disabled)
-			return err_set(err, ST_REFUSED,
-				"the record \"%.100s\" is there and disabled: "
-				"enable or remove it first",
-				get_text(record, "content"));
-		if ((wanted || disabled) && keep(records, record, err))
-			return err->st;
+		if (!st && !strcasecmp(api_text(o, "name"), it->owner))
+			st = take_rrset(it, o, alone, err);
 	}
-	return ST_OK;
+	return st;
 }
 
-static enum status add_new(json_t *records, const struct tlsa_rrset *now,
-	const struct tlsa_rrset *to, struct err *err)
+/* 4.7 leaves disabled records out when it filters by name, and a REPLACE would
+ * delete what we do not know of. The search shows them; it wants no final dot.
+ */
+static enum status read_disabled(struct powerdns *p, const struct api_zone *z,
+	struct api_item *it, struct err *err)
 {
-	for (size_t i = 0; i < to->n; i++) {
-		auto_buf text = BUF_INIT(2 * UINT16_MAX + 32);
-		if (tlsa_rrset_has(now, &to->rr[i]))
-			continue;
-		enum status st = tlsa_text(&to->rr[i], &text, err);
-		if (st)
-			return st;
-		json_t *record = json_pack(
-			"{s:s, s:b}", "content", buf_str(&text), "disabled", 0);
-		if (!record || json_array_append_new(records, record))
-			return no_memory(err);
+	char safe[API_SAFE_MAX];
+	json_auto_t *found = NULL;
+	const json_t *o;
+	size_t i;
+	enum status st = api_call(p->c.rest, "GET", NULL, &found, err,
+		"%s/search-data?max=%d&q=%s", p->base, SEARCH_MAX,
+		api_safe(it->owner, "", safe));
+
+	if (!st && !json_is_array(found))
+		st = api_strange(err, "the search has no list");
+	if (!st && json_array_size(found) >= SEARCH_MAX)
+		st = err_set(err, ST_REFUSED,
+			"the search for disabled records at %s finds too much",
+			it->owner);
+	json_array_foreach(found, i, o)
+	{
+		if (!st && !strcasecmp(api_text(o, "name"), it->owner) &&
+			!strcasecmp(api_text(o, "zone"), z->name) &&
+			!strcmp(api_text(o, "object_type"), "record") &&
+			!strcmp(api_text(o, "type"), "TLSA") &&
+			json_is_true(json_object_get(o, "disabled")))
+			st = take_record(it, o, api_int(o, "ttl"), err);
 	}
-	return ST_OK;
+	return st;
 }
 
-/* The body of the PATCH, owned. */
-static enum status make_patch(const char *owner, const json_t *rrset,
-	const struct tlsa_rrset *now, const struct tlsa_rrset *to, json_t **ret,
-	struct err *err)
+static enum status read_items(void *v, const struct api_zone *z,
+	struct api_item *items, size_t n, struct err *err)
+{
+	enum status st = ST_OK;
+
+	for (size_t i = 0; i < n && !st; i++) {
+		st = read_served(v, z, &items[i], n == 1, err);
+		if (!st)
+			st = read_disabled(v, z, &items[i], err);
+	}
+	return st;
+}
+
+static json_t *rrset(const struct api_item *it)
 {
 	json_auto_t *records = json_array();
-	json_int_t ttl =
-		to->n ? (json_int_t)to->ttl
-		      : json_integer_value(json_object_get(rrset, "ttl"));
-	enum status st =
-		records ? keep_old(records, rrset, to, err) : no_memory(err);
+	uint32_t ttl = it->new_ttl;
 
-	if (!st)
-		st = add_new(records, now, to, err);
-	if (st)
-		return st;
-	if (json_array_size(records))
-		*ret = json_pack("{s:[{s:s, s:s, s:s, s:I, s:O}]}", "rrsets",
-			"name", owner, "type", "TLSA", "changetype", "REPLACE",
-			"ttl", ttl, "records", records);
-	else
-		*ret = json_pack("{s:[{s:s, s:s, s:s}]}", "rrsets", "name",
-			owner, "type", "TLSA", "changetype", "DELETE");
-	return *ret ? ST_OK : no_memory(err);
+	if (!it->n_want)
+		return json_pack("{s:s, s:s, s:s}", "name", it->owner, "type",
+			"TLSA", "changetype", "DELETE");
+	for (size_t i = 0; i < it->n_want; i++) {
+		const struct api_record *held = it->want[i].held;
+
+		/* Disabled ones alone: theirs stays. */
+		if (!ttl && held)
+			ttl = held->ttl;
+		if (json_array_append_new(records,
+			    json_pack("{s:s, s:b}", "content",
+				    api_spelled(&it->want[i]), "disabled",
+				    held && held->disabled)))
+			return NULL;
+	}
+	return json_pack("{s:s, s:s, s:s, s:I, s:O}", "name", it->owner, "type",
+		"TLSA", "changetype", "REPLACE", "ttl", (json_int_t)ttl,
+		"records", records);
 }
 
-static enum status change(struct powerdns *p, const char *zone,
-	const char *path, const char *owner, const struct tlsa_rrset *from,
-	const struct tlsa_rrset *to, struct err *err)
+static enum status write_items(void *v, const struct api_zone *z,
+	struct api_item *items, size_t n, struct err *err)
 {
-	auto_tlsa now = TLSA_RRSET_INIT;
-	json_auto_t *rrset = NULL;
-	json_auto_t *patch = NULL;
-	enum status st = read_owner(p, path, owner, &rrset, err);
+	struct powerdns *p = v;
+	json_auto_t *body = json_pack("{s:[]}", "rrsets");
 
-	if (!st)
-		st = parse_rrset(rrset, &now, err);
-	if (st)
-		return st;
-	/* Done already: by us, with an answer that was lost, say. */
-	if (tlsa_rrset_eq(&now, to) && (!to->n || now.ttl == to->ttl))
-		return ST_OK;
-	if (!tlsa_rrset_eq(&now, from))
-		return err_set(err, ST_CONFLICT,
-			"%s: somebody else changed the TLSA records in between "
-			"(%zu then, %zu now)",
-			owner, from->n, now.n);
-	st = add_disabled(p, zone, owner, rrset, err);
-	if (!st)
-		st = make_patch(owner, rrset, &now, to, &patch, err);
-	if (st)
-		return st;
-	return rest_call(p->rest, "PATCH", path, patch, NULL, err);
+	for (size_t i = 0; i < n; i++)
+		if (json_array_append_new(
+			    json_object_get(body, "rrsets"), rrset(&items[i])))
+			return api_no_memory(err);
+	return api_call(p->c.rest, "PATCH", body, NULL, err, "%s/zones/%s",
+		p->base, z->id);
 }
 
-static enum status powerdns_replace(void *ctx, const char *owner,
-	const struct tlsa_rrset *from, const struct tlsa_rrset *to,
-	struct err *err)
+static enum status init(
+	void *v, const struct provider_config *cfg, struct err *err)
 {
-	struct powerdns *p = ctx;
-	char path[URL_PATH_MAX];
-	const char *zone;
-
-	if (tlsa_rrset_eq(from, to) && (!to->n || from->ttl == to->ttl))
-		return ST_OK;
-	enum status st = find_zone(p, owner, &zone, path, err);
-	return st ? st : change(p, zone, path, owner, from, to, err);
-}
-
-static void powerdns_close(void *ctx)
-{
-	struct powerdns *p = ctx;
-
-	if (!p)
-		return;
-	rest_free(p->rest);
-	secret_release(&p->key);
-	free(p->server_id);
-	free(p);
-}
-
-static enum status fill(
-	struct powerdns *p, const struct provider_config *cfg, struct err *err)
-{
+	struct powerdns *p = v;
 	const char *id = cfg->value[OPT_SERVER_ID];
-	const char *key_file = cfg->value[OPT_KEY_FILE];
+	struct rest_config rc = { .header = "X-API-Key",
+		.secret = &p->c.token,
+		.secret_option = "api_key_file",
+		.secret_file = cfg->value[API_TOKEN],
+		.rights = RIGHTS };
 
-	if (strspn(id, SAFE) != strlen(id) || strlen(id) > 64)
+	if (!api_plain_id(id) || strlen(id) > 64)
 		return err_set(err, ST_CONFIG,
 			"server_id = \"%s\": must be a plain word", id);
-	p->server_id = strdup(id);
-	if (!p->server_id)
-		return no_memory(err);
-	enum status st = secret_read_line(key_file, &p->key, err);
-	if (st)
-		return st;
-	const struct rest_config rc = { .url = cfg->value[OPT_URL],
-		.ca_file = cfg->value[OPT_CA_FILE],
-		.timeout_s = strtol(cfg->value[OPT_TIMEOUT], NULL, 10),
-		.header = "X-API-Key",
-		.secret = &p->key,
-		.secret_option = "api_key_file",
-		.secret_file = key_file };
-	return rest_new(&rc, &p->rest, err);
+	(void)snprintf(p->base, sizeof(p->base), "/api/v1/servers/%s", id);
+	enum status st = cred_secret(cfg, options, API_TOKEN, &p->c.token, err);
+	return st ? st : api_rest_new(cfg, &rc, &p->c.rest, err);
 }
 
-static enum status powerdns_open(
-	const struct provider_config *cfg, void **ret, struct err *err)
-{
-	struct powerdns *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return no_memory(err);
-	enum status st = fill(p, cfg, err);
-	if (st) {
-		powerdns_close(p);
-		return err_context(err, "provider \"%s\"", cfg->name);
-	}
-	*ret = p;
-	return ST_OK;
-}
-
-extern const struct provider_ops provider_powerdns;
-const struct provider_ops provider_powerdns = {
-	.type = "powerdns",
-	.caps = PCAP_READ | PCAP_ATOMIC,
-	.options = options,
-	.open = powerdns_open,
-	.get = powerdns_get,
-	.replace = powerdns_replace,
-	.close = powerdns_close,
+static const struct api_vendor vendor = {
+	.size = sizeof(struct powerdns),
+	/* Two writes at once, and one fails: "database is locked" of SQLite. */
+	.parallel = 1,
+	.init = init,
+	.zone = find_zone,
+	.read = read_items,
+	.write = write_items,
+	.max_bulk = 100,
 };
+
+API_PROVIDER(powerdns, .type = "powerdns", .title = "PowerDNS Authoritative",
+	.caps = PCAP_READ | PCAP_ATOMIC | PCAP_BULK | PCAP_RRSET,
+	.dnssec = PDNSSEC_OWN, .rights = RIGHTS, .options = options);

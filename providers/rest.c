@@ -8,36 +8,51 @@
 #include "providers/rest.h"
 
 #include "hook/base/auto.h"
-#include "hook/base/buf.h"
 #include "hook/base/clock.h"
+#include "providers/rest_curl.h"
+#include "providers/rest_said.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
-#include <curl/curl.h>
+#include <errno.h>
 #include <pthread.h>
+#include <stdarg.h>
+#include <unistd.h>
 
 #define CONNECT_MS 5000L
 #define TOTAL_MS 20000L
 #define HEADERS_MAX (64 * 1024)
-#define SAID_MAX 160
 #define RETRY_AFTER_MAX 86400
 
 struct rest {
-	CURL *curl;
-	char *url; /* without trailing slash */
+	CURL *curl;    /* for calls outside rest_together */
+	CURLSH *share; /* cookies */
+	char *url;     /* without trailing slash */
 	bool https;
 	char *ca_file;
 	long timeout_ms;
-	char *header, *prefix, *secret_option, *secret_file;
-	const struct secret *secret;
+	int64_t deadline_ms;
+	int pace_ms;
+	int64_t next_call_ms; /* not before; clock_mono_ms */
+	char *header, *prefix, *secret_option, *secret_file, *rights, *sigv4;
+	rest_auth auth;
+	rest_judge judge;
+	void *arg;
+	bool xml;
+	const struct secret *secrets[REST_SECRETS_MAX + 1]; /* [0]: the one for
+							       the header */
 	int64_t not_before_ms; /* clock_mono_ms; 0: any time */
 };
 
-/* One answer. */
-struct answer {
-	struct buf body;
+struct rest_headers {
+	struct curl_slist *list;
+};
+
+/* One answer as it comes in. */
+struct incoming {
+	struct buf body, link;
 	bool body_too_large;
 	size_t header_bytes;
+	char etag[256];
 	long http;
 	char *redirect;
 };
@@ -55,93 +70,23 @@ static void free_slist(struct curl_slist **l)
 		explicit_bzero(i->data, strlen(i->data));
 	curl_slist_free_all(*l);
 }
-#define auto_slist __attribute__((cleanup(free_slist))) struct curl_slist *
-
-static void free_part(char **p)
-{
-	curl_free(*p);
-}
-#define auto_part __attribute__((cleanup(free_part))) char *
 
 static enum status no_memory(struct err *err)
 {
 	return err_set(err, ST_NOMEM, "out of memory");
 }
 
-static bool is_loopback(const char *host)
-{
-	struct in_addr a;
-
-	if (!strcasecmp(host, "localhost") || !strcmp(host, "[::1]"))
-		return true;
-	return inet_pton(AF_INET, host, &a) == 1 &&
-	       (ntohl(a.s_addr) >> 24) == 127;
-}
-
-static bool has_part(CURLU *u, CURLUPart part)
-{
-	auto_part text = NULL;
-
-	return curl_url_get(u, part, &text, 0) == CURLUE_OK;
-}
-
-static enum status check_parts(
-	CURLU *u, const char *url, bool *ret_https, struct err *err)
-{
-	auto_part scheme = NULL;
-	auto_part host = NULL;
-
-	if (curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
-		curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-		curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK)
-		return err_set(err, ST_CONFIG,
-			"url: must be https://HOST or https://HOST:PORT");
-	if (has_part(u, CURLUPART_USER) || has_part(u, CURLUPART_PASSWORD))
-		return err_set(err, ST_CONFIG,
-			"url: must not hold a user name or a password");
-	if (has_part(u, CURLUPART_QUERY) || has_part(u, CURLUPART_FRAGMENT))
-		return err_set(err, ST_CONFIG,
-			"url = \"%s\": must not have '?' or '#'", url);
-	*ret_https = !strcasecmp(scheme, "https");
-	if (!*ret_https && (strcasecmp(scheme, "http") || !is_loopback(host)))
-		return err_set(err, ST_CONFIG,
-			"url = \"%s\": must be https:// (http:// only to "
-			"127.0.0.1, [::1] or localhost: it would send the "
-			"secret in clear)",
-			url);
-	return ST_OK;
-}
-
-static enum status take_url(struct rest *r, const char *url, struct err *err)
-{
-	/* libcurl would take "ftp.host" for ftp and worse without a scheme. */
-	if (!strstr(url, "://"))
-		return err_set(err, ST_CONFIG,
-			"url = \"%s\": must begin with https://", url);
-	CURLU *u = curl_url();
-	if (!u)
-		return no_memory(err);
-	enum status st = check_parts(u, url, &r->https, err);
-	curl_url_cleanup(u);
-	if (st)
-		return st;
-	r->url = strdup(url);
-	if (!r->url)
-		return no_memory(err);
-	for (size_t n = strlen(r->url); n && r->url[n - 1] == '/'; n--)
-		r->url[n - 1] = '\0';
-	return ST_OK;
-}
-
 static enum status check_secret(const struct rest_config *cfg, struct err *err)
 {
-	for (size_t i = 0; i < cfg->secret->len; i++)
-		if (cfg->secret->data[i] < '!' || cfg->secret->data[i] > '~')
+	const struct secret *s = cfg->secret;
+
+	for (size_t i = 0; s && i < s->len; i++)
+		if (s->data[i] < '!' || s->data[i] > '~')
 			return err_set(err, ST_CONFIG,
 				"%s: %s holds blanks or other characters that "
 				"no key has",
 				cfg->secret_option, cfg->secret_file);
-	if (!cfg->secret->len)
+	if (s && !s->len)
 		return err_set(err, ST_CONFIG, "%s: %s is empty",
 			cfg->secret_option, cfg->secret_file);
 	return ST_OK;
@@ -151,6 +96,15 @@ static bool copy(char **to, const char *from)
 {
 	*to = from ? strdup(from) : NULL;
 	return *to || !from;
+}
+
+static bool copy_texts(struct rest *r, const struct rest_config *cfg)
+{
+	return copy(&r->ca_file, cfg->ca_file) &&
+	       copy(&r->header, cfg->header) && copy(&r->prefix, cfg->prefix) &&
+	       copy(&r->secret_option, cfg->secret_option) &&
+	       copy(&r->secret_file, cfg->secret_file) &&
+	       copy(&r->rights, cfg->rights) && copy(&r->sigv4, cfg->sigv4);
 }
 
 enum status rest_new(
@@ -163,15 +117,23 @@ enum status rest_new(
 	struct rest *r = calloc(1, sizeof(*r));
 	if (!r)
 		return no_memory(err);
-	r->secret = cfg->secret;
 	r->timeout_ms = cfg->timeout_s ? cfg->timeout_s * 1000 : TOTAL_MS;
-	st = take_url(r, cfg->url, err);
-	if (!st && (!copy(&r->ca_file, cfg->ca_file) ||
-			   !copy(&r->header, cfg->header) ||
-			   !copy(&r->prefix, cfg->prefix) ||
-			   !copy(&r->secret_option, cfg->secret_option) ||
-			   !copy(&r->secret_file, cfg->secret_file) ||
-			   !(r->curl = curl_easy_init())))
+	r->deadline_ms = cfg->deadline_ms;
+	r->pace_ms = cfg->pace_ms;
+	r->auth = cfg->auth;
+	r->judge = cfg->judge;
+	r->arg = cfg->arg;
+	r->xml = cfg->xml;
+	r->secrets[0] = cfg->secret;
+	memcpy(r->secrets + 1, cfg->secrets, sizeof(cfg->secrets));
+	st = rest_take_url(cfg->url, &r->url, &r->https, err);
+	if (!st && cfg->ca_file && access(cfg->ca_file, R_OK) != 0)
+		st = err_sys(err, ST_CONFIG, errno,
+			"ca_file = \"%s\" cannot be read", cfg->ca_file);
+	if (!st && (!copy_texts(r, cfg) || !(r->curl = curl_easy_init()) ||
+			   !(r->share = curl_share_init()) ||
+			   curl_share_setopt(r->share, CURLSHOPT_SHARE,
+				   CURL_LOCK_DATA_COOKIE)))
 		st = no_memory(err);
 	if (st)
 		rest_free(r);
@@ -185,14 +147,19 @@ void rest_free(struct rest *r)
 	if (!r)
 		return;
 	curl_easy_cleanup(r->curl);
+	(void)curl_share_cleanup(r->share);
 	free(r->url);
 	free(r->ca_file);
 	free(r->header);
 	free(r->prefix);
 	free(r->secret_option);
 	free(r->secret_file);
+	free(r->rights);
+	free(r->sigv4);
 	free(r);
 }
+
+/* ---- pauses ---- */
 
 int64_t rest_retry_after(const struct rest *r)
 {
@@ -201,64 +168,171 @@ int64_t rest_retry_after(const struct rest *r)
 	return r->not_before_ms && left > 0 ? (left + 999) / 1000 : 0;
 }
 
+void rest_hold(struct rest *r, int64_t seconds)
+{
+	if (seconds > RETRY_AFTER_MAX)
+		seconds = RETRY_AFTER_MAX;
+	if (seconds > 0)
+		r->not_before_ms = clock_mono_ms() + seconds * 1000;
+}
+
+enum status rest_pause(struct rest *r, int64_t ms, struct err *err)
+{
+	if (r->deadline_ms && clock_mono_ms() + ms >= r->deadline_ms)
+		return err_set(err, ST_RETRY,
+			"no time is left for it here: \"danelaw run\" goes on "
+			"with it");
+	rest_sleep(ms);
+	return ST_OK;
+}
+
+static enum status check_hold(const struct rest *r, struct err *err)
+{
+	int64_t wait = rest_retry_after(r);
+
+	return wait ? err_set(err, ST_RETRY,
+			      "the server asked to wait %lld s still",
+			      (long long)wait)
+		    : ST_OK;
+}
+
+/* Before a call: may it be made, and now? */
+static enum status wait_turn(struct rest *r, struct err *err)
+{
+	int64_t now = clock_mono_ms(), pause;
+	enum status st = check_hold(r, err);
+
+	if (st)
+		return st;
+	pause = r->next_call_ms > now ? r->next_call_ms - now : 0;
+	r->next_call_ms = now + pause + r->pace_ms;
+	st = rest_pause(r, pause, err);
+	/* Another job may have been told meanwhile. */
+	return st ? st : check_hold(r, err);
+}
+
+/* ---- one transfer ---- */
+
 /* Returning less than it was given makes libcurl stop. */
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
-	struct answer *a = arg;
+	struct incoming *in = arg;
 	struct err ignored = ERR_INIT;
 
-	if (buf_append(&a->body, data, size * n, &ignored)) {
-		a->body_too_large = ignored.st == ST_REFUSED;
+	if (buf_append(&in->body, data, size * n, &ignored)) {
+		in->body_too_large = ignored.st == ST_REFUSED;
 		return 0;
 	}
 	return size * n;
 }
 
+/* The value of "name: value" without blanks around; 0 when it is another. */
+static size_t header_value(
+	const char *line, size_t n, const char *name, const char **ret)
+{
+	size_t skip = strlen(name);
+
+	if (n < skip + 1 || strncasecmp(line, name, skip) != 0 ||
+		line[skip] != ':')
+		return 0;
+	for (skip++; skip < n && isspace((unsigned char)line[skip]);)
+		skip++;
+	while (n > skip && isspace((unsigned char)line[n - 1]))
+		n--;
+	*ret = line + skip;
+	return n - skip;
+}
+
 /* libcurl 7 limits one header, not their number. */
 static size_t on_header(char *data, size_t size, size_t n, void *arg)
 {
-	struct answer *a = arg;
+	struct incoming *in = arg;
+	struct err ignored = ERR_INIT;
+	const char *value;
+	size_t len;
 
-	(void)data;
-	a->header_bytes += size * n;
-	return a->header_bytes > HEADERS_MAX ? 0 : size * n;
+	in->header_bytes += size * n;
+	if (in->header_bytes > HEADERS_MAX)
+		return 0;
+	len = header_value(data, size * n, "ETag", &value);
+	if (len && len < sizeof(in->etag))
+		(void)snprintf(
+			in->etag, sizeof(in->etag), "%.*s", (int)len, value);
+	len = header_value(data, size * n, "Link", &value);
+	if (len && (buf_printf(&in->link, &ignored, "%s",
+			    in->link.len ? ", " : "") ||
+			   buf_append(&in->link, value, len, &ignored)))
+		return 0;
+	return size * n;
 }
 
 static enum status add_header(
-	struct curl_slist **list, const char *text, struct err *err)
+	struct rest_headers *h, const char *text, struct err *err)
 {
-	struct curl_slist *l = curl_slist_append(*list, text);
+	struct curl_slist *l;
 
+	/* A value from outside could end the header and begin another. */
+	if (strpbrk(text, "\r\n"))
+		return err_set(err, ST_BUG, "a header with a line break");
+	l = curl_slist_append(h->list, text);
 	if (!l)
 		return no_memory(err);
-	*list = l;
+	h->list = l;
 	return ST_OK;
 }
 
-static enum status make_headers(const struct rest *r, bool body,
-	struct curl_slist **ret, struct err *err)
+enum status rest_header(
+	struct rest_headers *h, struct err *err, const char *fmt, ...)
 {
-	auto_buf secret = BUF_INIT(SECRET_MAX + 256);
-	enum status st = buf_printf(&secret, err, "%s: %s%s", r->header,
-		r->prefix ? r->prefix : "", r->secret->data);
+	char *text = NULL;
+	enum status st;
+	va_list ap;
+	int n;
 
-	if (!st)
-		st = add_header(ret, buf_str(&secret), err);
-	if (!st)
-		st = add_header(ret, "Accept: application/json", err);
-	if (!st)
-		st = add_header(ret, "Expect:", err);
-	if (!st && body)
-		st = add_header(ret, "Content-Type: application/json", err);
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return no_memory(err);
+	st = add_header(h, text, err);
+	explicit_bzero(text, (size_t)n);
+	free(text);
 	return st;
 }
 
-static CURLcode set_limits(const struct rest *r)
+static enum status make_headers(struct rest *r, const struct rest_request *q,
+	const char *url, const char *body, struct rest_headers *h,
+	struct err *err)
+{
+	enum status st = ST_OK;
+
+	if (r->auth)
+		st = r->auth(r->arg, q, url, body ? body : "", h, err);
+	else if (r->secrets[0])
+		st = rest_header(h, err, "%s: %s%s", r->header,
+			r->prefix ? r->prefix : "", r->secrets[0]->data);
+	if (!st)
+		st = rest_header(h, err, "Accept: %s",
+			r->xml ? "text/xml, application/xml"
+			       : "application/json");
+	if (!st)
+		st = rest_header(h, err, "Expect:");
+	if (!st && body)
+		st = rest_header(h, err, "Content-Type: %s",
+			q->type ? q->type : "application/json");
+	for (const char *const *p = q->headers; !st && p && *p; p++)
+		st = add_header(h, *p, err);
+	return st;
+}
+
+static CURLcode set_limits(const struct rest *r, CURL *c)
 {
 	const char *scheme = r->https ? "https" : "http";
-	CURL *c = r->curl;
+	long timeout = r->timeout_ms;
 	CURLcode rc = curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, scheme);
 
+	if (r->deadline_ms && r->deadline_ms - clock_mono_ms() < timeout)
+		timeout = (long)(r->deadline_ms - clock_mono_ms());
 	if (!rc)
 		rc = curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, scheme);
 	if (!rc)
@@ -268,7 +342,8 @@ static CURLcode set_limits(const struct rest *r)
 	if (!rc)
 		rc = curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
 	if (!rc)
-		rc = curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, r->timeout_ms);
+		rc = curl_easy_setopt(
+			c, CURLOPT_TIMEOUT_MS, timeout > 1 ? timeout : 1L);
 	if (!rc)
 		rc = curl_easy_setopt(
 			c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -280,11 +355,10 @@ static CURLcode set_limits(const struct rest *r)
 	return rc;
 }
 
-static CURLcode set_request(const struct rest *r, const char *url,
-	const char *method, const char *body, const struct curl_slist *headers,
-	struct answer *a)
+static CURLcode set_request(const struct rest *r, CURL *c, const char *url,
+	const char *method, const char *body, const struct rest_headers *h,
+	struct incoming *in)
 {
-	CURL *c = r->curl;
 	CURLcode rc = curl_easy_setopt(c, CURLOPT_URL, url);
 
 	if (!rc && body)
@@ -294,34 +368,54 @@ static CURLcode set_request(const struct rest *r, const char *url,
 		rc = curl_easy_setopt(c, CURLOPT_POSTFIELDS, body);
 	if (!rc)
 		rc = curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
+	/* On a connection of before that dies, libcurl would send it again,
+	 * and it may have been done. */
+	if (!rc && strcmp(method, "GET") != 0)
+		rc = curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
 	if (!rc)
-		rc = curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+		rc = curl_easy_setopt(c, CURLOPT_HTTPHEADER, h->list);
 	if (!rc)
 		rc = curl_easy_setopt(c, CURLOPT_USERAGENT, "danelaw");
 	if (!rc)
 		rc = curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
 	if (!rc)
-		rc = curl_easy_setopt(c, CURLOPT_WRITEDATA, a);
+		rc = curl_easy_setopt(c, CURLOPT_WRITEDATA, in);
 	if (!rc)
 		rc = curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
 	if (!rc)
-		rc = curl_easy_setopt(c, CURLOPT_HEADERDATA, a);
+		rc = curl_easy_setopt(c, CURLOPT_HEADERDATA, in);
+	if (!rc)
+		rc = curl_easy_setopt(c, CURLOPT_SHARE, r->share);
+	/* The share alone does not switch cookies on. */
+	if (!rc)
+		rc = curl_easy_setopt(c, CURLOPT_COOKIEFILE, "");
+	if (!rc && r->sigv4)
+		rc = curl_easy_setopt(c, CURLOPT_AWS_SIGV4, r->sigv4);
+	if (!rc && r->sigv4)
+		rc = curl_easy_setopt(c, CURLOPT_USERNAME, r->secrets[1]->data);
+	if (!rc && r->sigv4)
+		rc = curl_easy_setopt(c, CURLOPT_PASSWORD, r->secrets[2]->data);
 	return rc;
 }
 
 /* What libcurl says when there was no (whole) answer. */
-static enum status transport_failed(struct rest *r, CURLcode rc,
-	const struct answer *a, const char *why, struct err *err)
+static enum status transport_failed(const struct rest *r, CURLcode rc,
+	const struct incoming *in, const char *why, struct err *err)
 {
-	if (a->body_too_large)
+	if (in->body_too_large)
 		return err_set(err, ST_RETRY,
 			"the answer is larger than %d bytes", REST_BODY_MAX);
-	if (a->header_bytes > HEADERS_MAX)
+	if (in->header_bytes > HEADERS_MAX)
 		return err_set(err, ST_RETRY,
 			"the answer has more than %d bytes of headers",
 			HEADERS_MAX);
 	if (rc == CURLE_OUT_OF_MEMORY)
 		return no_memory(err);
+	if (rc == CURLE_PEER_FAILED_VERIFICATION && strstr(why, "subject name"))
+		return err_set(err, ST_CONFIG,
+			"the certificate of the server is for another name "
+			"(%s): url must have a name that is in it",
+			why);
 	if (rc == CURLE_PEER_FAILED_VERIFICATION)
 		return err_set(err, ST_CONFIG,
 			"the certificate of the server is not trusted (%s): "
@@ -336,177 +430,209 @@ static enum status transport_failed(struct rest *r, CURLcode rc,
 		err, ST_RETRY, "%s", *why ? why : curl_easy_strerror(rc));
 }
 
-static void note_retry_after(struct rest *r, const struct answer *a)
+static CURLcode take_results(struct rest *r, CURL *c, struct incoming *in)
 {
-	curl_off_t s = 0;
+	const char *redirect = NULL;
+	curl_off_t wait = 0;
+	CURLcode rc = curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &in->http);
 
-	if ((a->http != 429 && a->http != 503) ||
-		curl_easy_getinfo(r->curl, CURLINFO_RETRY_AFTER, &s) || s <= 0)
-		return;
-	if (s > RETRY_AFTER_MAX)
-		s = RETRY_AFTER_MAX;
-	r->not_before_ms = clock_mono_ms() + (int64_t)s * 1000;
+	if (!rc)
+		rc = curl_easy_getinfo(c, CURLINFO_REDIRECT_URL, &redirect);
+	if (!rc)
+		rc = curl_easy_getinfo(c, CURLINFO_RETRY_AFTER, &wait);
+	if (!rc && (in->http == 429 || in->http == 503))
+		rest_hold(r, wait);
+	if (!rc && redirect && !(in->redirect = strdup(redirect)))
+		rc = CURLE_OUT_OF_MEMORY;
+	return rc;
 }
 
-static enum status perform(struct rest *r, const char *url, const char *method,
-	const char *body, struct answer *a, struct err *err)
+static enum status perform(struct rest *r, const char *url,
+	const struct rest_request *q, const char *body, struct incoming *in,
+	struct err *err)
 {
 	char why[CURL_ERROR_SIZE] = "";
-	auto_slist headers = NULL;
-	const char *redirect = NULL;
-	enum status st = make_headers(r, body, &headers, err);
+	struct rest_headers h = { .list = NULL };
+	bool own = rest_in_company();
+	CURL *c = own ? curl_easy_init() : r->curl;
+	CURLcode rc = CURLE_OUT_OF_MEMORY;
+	enum status st = make_headers(r, q, url, body, &h, err);
 
-	if (st)
-		return st;
-	curl_easy_reset(r->curl);
-	CURLcode rc = set_limits(r);
-	if (!rc)
-		rc = set_request(r, url, method, body, headers, a);
-	if (!rc)
-		rc = curl_easy_setopt(r->curl, CURLOPT_ERRORBUFFER, why);
-	if (!rc)
-		rc = curl_easy_perform(r->curl);
-	if (!rc)
-		rc = curl_easy_getinfo(
-			r->curl, CURLINFO_RESPONSE_CODE, &a->http);
-	if (!rc)
-		rc = curl_easy_getinfo(
-			r->curl, CURLINFO_REDIRECT_URL, &redirect);
-	if (!rc) {
-		note_retry_after(r, a);
-		if (redirect && !(a->redirect = strdup(redirect)))
-			rc = CURLE_OUT_OF_MEMORY;
+	if (!st && c) {
+		rc = set_limits(r, c);
+		if (!rc)
+			rc = set_request(r, c, url, q->method, body, &h, in);
+		if (!rc)
+			rc = curl_easy_setopt(c, CURLOPT_ERRORBUFFER, why);
+		if (!rc)
+			rc = rest_perform(c);
+		if (!rc)
+			rc = take_results(r, c, in);
 	}
-	if (rc)
-		st = transport_failed(r, rc, a, why, err);
-	/* The handle must not keep pointers to our locals. */
-	curl_easy_reset(r->curl);
+	if (!st && rc)
+		st = transport_failed(r, rc, in, why, err);
+	/* The handle must not keep pointers to our locals. A reset would lose
+	 * this list without freeing it. */
+	(void)curl_easy_setopt(c, CURLOPT_COOKIEFILE, NULL);
+	if (own)
+		curl_easy_cleanup(c);
+	else
+		curl_easy_reset(c);
+	free_slist(&h.list);
 	return st;
 }
 
-/* Blots out the secret, should a server repeat it to us. */
+/* ---- what it means ---- */
+
+/* Blots out the secrets, should a server repeat them to us. */
 static void scrub(const struct rest *r, char *text)
 {
-	size_t n = r->secret->len;
+	for (size_t i = 0; i < REST_SECRETS_MAX + 1; i++) {
+		const struct secret *s = r->secrets[i];
 
-	for (char *at = text; (at = strstr(at, r->secret->data)); at += n)
-		memset(at, '*', n);
-}
-
-/* What the server says, for people: its JSON error or the body, one short line
- * of ASCII. */
-static void said(
-	const struct rest *r, const struct answer *a, char ret[static SAID_MAX])
-{
-	json_auto_t *root = json_loadb(
-		a->body.data ? a->body.data : "", a->body.len, 0, NULL);
-	static const char *const keys[] = { "error", "message", "detail" };
-	const char *text = NULL;
-	size_t n = 0;
-
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && !text; i++)
-		text = json_string_value(json_object_get(root, keys[i]));
-	/* Before it is shortened: half a secret is one too much. */
-	auto_str all = strdup(text ? text : buf_str(&a->body));
-	if (all)
-		scrub(r, all);
-	for (const char *p = all; p && *p && n < SAID_MAX - 1; p++) {
-		if (*p > ' ' && *p < '\177')
-			ret[n++] = *p;
-		else if (!isspace((unsigned char)*p))
-			ret[n++] = '?';
-		else if (n && ret[n - 1] != ' ')
-			ret[n++] = ' ';
+		if (!s || s->len < 4)
+			continue;
+		for (char *at = text; (at = strstr(at, s->data)); at += s->len)
+			memset(at, '*', s->len);
 	}
-	ret[n] = '\0';
 }
 
-static enum status http_failed(
-	const struct rest *r, const struct answer *a, struct err *err)
+static enum status http_failed(const struct rest *r, const struct incoming *in,
+	const char *text, struct err *err)
 {
-	char text[SAID_MAX];
-	int64_t wait = rest_retry_after(r);
-
-	said(r, a, text);
 	const char *sep = *text ? ": " : "";
-	if (a->http == 401 || a->http == 403)
+
+	if (in->http == 401 || in->http == 403)
 		return err_set(err, ST_DENIED,
-			"HTTP %ld: the key of %s (%s) is refused%s%s", a->http,
-			r->secret_option, r->secret_file, sep, text);
-	if (a->http >= 300 && a->http < 400)
+			"HTTP %ld: the key of %s (%s) is refused%s%s%s%s%s",
+			in->http, r->secret_option, r->secret_file,
+			r->rights ? " (it needs: " : "",
+			r->rights ? r->rights : "", r->rights ? ")" : "", sep,
+			text);
+	if (in->http >= 300 && in->http < 400)
 		return err_set(err, ST_CONFIG,
 			"HTTP %ld: redirects are not followed, because they "
 			"could lead the secret astray; url must be the final "
 			"one (the server names %.200s)",
-			a->http, a->redirect ? a->redirect : "none");
-	if (wait)
-		return err_set(err, ST_RETRY,
-			"HTTP %ld, and the server asks to wait %lld s%s%s",
-			a->http, (long long)wait, sep, text);
+			in->http, in->redirect ? in->redirect : "none");
 	enum status st = ST_REFUSED;
-	if (a->http == 404)
+	if (in->http == 404)
 		st = ST_NOTFOUND;
-	else if (a->http == 409 || a->http == 412)
+	else if (in->http == 409 || in->http == 412)
 		st = ST_CONFLICT;
-	else if (a->http == 408 || a->http == 425 || a->http == 429 ||
-		 a->http >= 500 || a->http < 200)
+	else if (in->http == 408 || in->http == 423 || in->http == 425 ||
+		 in->http == 429 || in->http >= 500 || in->http < 200)
 		st = ST_RETRY;
-	return err_set(err, st, "HTTP %ld%s%s", a->http, sep, text);
+	if (st == ST_RETRY && rest_retry_after(r))
+		return err_set(err, st,
+			"HTTP %ld, and the server asks to wait %lld s%s%s",
+			in->http, (long long)rest_retry_after(r), sep, text);
+	return err_set(err, st, "HTTP %ld%s%s", in->http, sep, text);
 }
 
-static enum status parse(const struct rest *r, const struct answer *a,
-	json_t **ret, struct err *err)
+static enum status judge(const struct rest *r, const struct incoming *in,
+	const struct rest_answer *a, const json_error_t *je, struct err *err)
 {
-	json_error_t je;
-	char text[SAID_MAX];
+	char text[REST_SAID_MAX];
+	bool good = a->http >= 200 && a->http < 300;
+	enum status st = REST_DEFAULT;
 
-	if (a->http < 200 || a->http >= 300)
-		return http_failed(r, a, err);
-	if (!ret)
-		return ST_OK;
-	json_t *root = NULL;
-	if (a->body.len) {
-		root = json_loadb(
-			a->body.data, a->body.len, JSON_REJECT_DUPLICATES, &je);
-		if (!root) {
-			said(r, a, text);
-			return err_set(err, ST_RETRY,
-				"HTTP %ld, but the answer is not JSON (%.80s "
-				"in line %d): %s",
-				a->http, je.text, je.line, text);
-		}
-	}
-	*ret = root;
+	/* An HTML page of something in between is no answer of the API's. */
+	if (r->judge && (a->json || r->xml || !a->len || !good))
+		st = r->judge(r->arg, a, err);
+	if (st != REST_DEFAULT)
+		return st;
+	/* Before it is shortened: half a secret is one too much. */
+	scrub(r, a->body);
+	rest_said(a->json, a->body, text);
+	if (!good)
+		return http_failed(r, in, text, err);
+	if (a->len && !a->json && !r->xml)
+		return err_set(err, ST_RETRY,
+			"HTTP %ld, but the answer is not JSON (%.80s in line "
+			"%d): %s",
+			a->http, je->text, je->line, text);
 	return ST_OK;
+}
+
+/* Takes over what came in. */
+static enum status take_answer(const struct rest *r, struct incoming *in,
+	struct rest_answer *a, struct err *err)
+{
+	json_error_t je = { .line = 0 };
+
+	a->http = in->http;
+	/* Not strdup: it may hold a NUL, and len counts what is behind. */
+	a->body = malloc(in->body.len + 1);
+	a->link = in->link.len ? strdup(buf_str(&in->link)) : NULL;
+	if (!a->body || (in->link.len && !a->link))
+		return no_memory(err);
+	memcpy(a->body, buf_str(&in->body), in->body.len + 1);
+	a->len = in->body.len;
+	memcpy(a->etag, in->etag, sizeof(a->etag));
+	/* Before a judge cuts it. In good ones an id may look like a secret. */
+	if (a->http < 200 || a->http >= 300)
+		scrub(r, a->body);
+	if (a->len && !r->xml)
+		a->json = json_loadb(a->body, a->len,
+			JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
+	return judge(r, in, a, &je, err);
+}
+
+enum status rest_send(struct rest *r, const struct rest_request *q,
+	struct rest_answer *ret, struct err *err)
+{
+	struct incoming in = { .body = BUF_INIT(REST_BODY_MAX),
+		.link = BUF_INIT(HEADERS_MAX) };
+	auto_answer a = REST_ANSWER_INIT;
+	auto_str url = NULL;
+	char *text = q->json ? json_dumps(q->json, JSON_COMPACT) : NULL;
+	const char *body = q->json ? text : q->text;
+	enum status st = ST_OK;
+
+	if (asprintf(&url, "%s%s", r->url, q->path) < 0) {
+		url = NULL;
+		st = no_memory(err);
+	}
+	if (!st && q->json && !text)
+		st = no_memory(err);
+	if (!st)
+		st = wait_turn(r, err);
+	if (!st)
+		st = perform(r, url, q, body, &in, err);
+	if (!st)
+		st = take_answer(r, &in, &a, err);
+	if (st && url) {
+		scrub(r, err->text);
+		(void)err_context(
+			err, "%s %.*s", q->method, (int)strcspn(url, "?"), url);
+	}
+	if (!st && ret) {
+		*ret = a;
+		a = (struct rest_answer)REST_ANSWER_INIT;
+	}
+	/* A body can hold a password or a session. */
+	if (text)
+		explicit_bzero(text, strlen(text));
+	free(text);
+	buf_release(&in.body);
+	buf_release(&in.link);
+	free(in.redirect);
+	return st;
 }
 
 enum status rest_call(struct rest *r, const char *method, const char *path,
 	const json_t *body, json_t **ret, struct err *err)
 {
-	struct answer a = { .body = BUF_INIT(REST_BODY_MAX) };
-	auto_str url = NULL;
-	auto_str text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-	int64_t wait = rest_retry_after(r);
-	enum status st = ST_OK;
+	const struct rest_request q = {
+		.method = method, .path = path, .json = body
+	};
+	auto_answer a = REST_ANSWER_INIT;
+	enum status st = rest_send(r, &q, &a, err);
 
-	if (asprintf(&url, "%s%s", r->url, path) < 0) {
-		url = NULL;
-		return no_memory(err);
+	if (!st && ret) {
+		*ret = a.json;
+		a.json = NULL;
 	}
-	if (body && !text)
-		return no_memory(err);
-	if (wait)
-		st = err_set(err, ST_RETRY,
-			"the server asked to wait %lld s still",
-			(long long)wait);
-	if (!st)
-		st = perform(r, url, method, text, &a, err);
-	if (!st)
-		st = parse(r, &a, ret, err);
-	if (st)
-		(void)err_context(
-			err, "%s %.*s", method, (int)strcspn(url, "?"), url);
-	buf_release(&a.body);
-	free(a.redirect);
 	return st;
 }

@@ -27,15 +27,25 @@ struct rfc2136 {
 enum { OPT_SERVER, OPT_KEY_FILE, OPT_ZONE, OPT_TIMEOUT };
 
 static const struct provider_option options[] = {
-	[OPT_SERVER] = { "server", POPT_STRING, true, NULL, 0, 0,
-		"host name or address of the primary, with @port if not 53" },
-	[OPT_KEY_FILE] = { "tsig_key_file", POPT_SECRET_FILE, true, NULL, 0, 0,
-		"file with the TSIG key, as written by tsig-keygen" },
-	[OPT_ZONE] = { "zone", POPT_STRING, false, NULL, 0, 0,
-		"the zone to update; found out when not given" },
-	[OPT_TIMEOUT] = { "timeout", POPT_INT, false, "10", 1, 300,
-		"seconds for one question and its answer" },
-	{ NULL, POPT_STRING, false, NULL, 0, 0, NULL },
+	[OPT_SERVER] = { .name = "server",
+		.type = POPT_STRING,
+		.required = true,
+		.help = "host name or address of the primary, with @port if "
+			"not 53" },
+	[OPT_KEY_FILE] = { .name = "tsig_key_file",
+		.type = POPT_SECRET_FILE,
+		.required = true,
+		.help = "file with the TSIG key, as written by tsig-keygen" },
+	[OPT_ZONE] = { .name = "zone",
+		.type = POPT_STRING,
+		.help = "the zone to update; found out when not given" },
+	[OPT_TIMEOUT] = { .name = "timeout",
+		.type = POPT_INT,
+		.def = "10",
+		.min = 1,
+		.max = 300,
+		.help = "seconds for one question and its answer" },
+	{ .name = NULL },
 };
 
 static void free_pkt(ldns_pkt **p)
@@ -552,7 +562,10 @@ static enum status rfc2136_open(
 extern const struct provider_ops provider_rfc2136;
 const struct provider_ops provider_rfc2136 = {
 	.type = "rfc2136",
-	.caps = PCAP_CAS | PCAP_READ | PCAP_ATOMIC,
+	.title = "RFC 2136 dynamic update",
+	.caps = PCAP_CAS | PCAP_READ | PCAP_ATOMIC | PCAP_RRSET,
+	.dnssec = PDNSSEC_OWN,
+	.rights = "an update-policy that grants the key TLSA at the owner name",
 	.options = options,
 	.open = rfc2136_open,
 	.get = rfc2136_get,

@@ -18,8 +18,8 @@
 
 struct http_fake {
 	/* in */
-	const char *reply[FAKE_MAX]; /* whole; NULL ends; "DRIP" and "FLOOD" do
-					what they say */
+	const char *reply[FAKE_MAX]; /* whole; NULL ends; "DRIP" "FLOOD" and
+					"NUL" do what they say */
 	/* out */
 	char request[FAKE_MAX][FAKE_REQUEST_MAX];
 	int n; /* requests seen */
@@ -57,6 +57,10 @@ static inline void fake_send(int c, const char *text)
 		(void)send(c, head, sizeof(head) - 1, MSG_NOSIGNAL);
 		while (send(c, block, sizeof(block), MSG_NOSIGNAL) > 0)
 			;
+	} else if (!strcmp(text, "NUL")) {
+		(void)send(c, head, sizeof(head) - 1, MSG_NOSIGNAL);
+		(void)send(c, "<a>\0", 4, MSG_NOSIGNAL);
+		(void)send(c, block, sizeof(block), MSG_NOSIGNAL);
 	} else {
 		(void)send(c, text, strlen(text), MSG_NOSIGNAL);
 	}

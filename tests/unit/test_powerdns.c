@@ -1,5 +1,6 @@
 /* The PowerDNS provider against scripted answers: which calls it makes, and
  * that what others put there goes back as it came. */
+#include "providers/api.h"
 #include "providers/provider.h"
 #include "hook/dns/name.h"
 
@@ -86,13 +87,15 @@ static void get_reads_what_is_served(void **state)
 	script((const char *const[]){ FOUND,
 		RRSETS(RRSET("A", "1", REC("192.0.2.1", "false")) "," RRSET(
 			"TLSA", "77",
-			REC("3 1 1 " A64, "false") "," REC("3 1 2 aB Cd",
-				"false") "," REC("3 1 1 " B64, "true"))),
-		NULL });
+			REC("3 1 1 " A64, "false") "," REC(
+				"3 1 2 aB Cd", "false") "," REC("3 1 1 " B64,
+				"true") "," REC("3 1 xx", "false"))),
+		NONE, NULL });
 	void *ctx = open_it();
-	assert_int_equal(ops->get(ctx, OWNER, &set, zone, &err), ST_OK);
+	if (ops->get(ctx, OWNER, &set, zone, &err))
+		fail_msg("%s", err.text);
 	ops->close(ctx);
-	assert_int_equal(fake_stop(&f), 5);
+	assert_int_equal(fake_stop(&f), 6);
 	assert_string_equal(zone, "example.test.");
 	assert_int_equal(set.n, 2);
 	assert_int_equal(set.ttl, 77);
@@ -117,8 +120,8 @@ static void get_refuses(void **state)
 	const struct refusal r[] = {
 		{ RRSETS(RRSET("CNAME", "1", REC("x.example.", "false"))),
 			ST_REFUSED, "is a CNAME for x.example." },
-		{ RRSETS(RRSET("TLSA", "1", REC("3 1 xx", "false"))),
-			ST_REFUSED, "record \"3 1 xx\"" },
+		{ RRSETS(RRSET("TLSA", "2147483648", REC("3 1 1 00", "false"))),
+			ST_RETRY, "odd TTL" },
 		{ RRSETS(RRSET("TLSA", "-1", REC("3 1 1 00", "false"))),
 			ST_RETRY, "odd TTL" },
 		{ RRSETS(RRSET("TLSA", "\"x\"", "")), ST_RETRY, "odd TTL" },
@@ -161,12 +164,14 @@ static void zones(void **state)
 	(void)state;
 	struct err err = ERR_INIT;
 	int n;
-	const char *none[] = { NONE, NONE, NONE, NONE, NONE, NONE, NULL };
+	const char *none[] = { NONE, NONE, NONE, NONE, NONE, NULL };
 	assert_int_equal(zone_case(none, &err, &n), ST_REFUSED);
 	assert_non_null(strstr(err.text, "no zone that holds " OWNER));
-	assert_int_equal(n, 6);
+	assert_int_equal(n, 5); /* the root is not asked for */
 	const char *slave[] = { NONE, NONE, NONE, ZONE("Slave"), NULL };
 	assert_int_equal(zone_case(slave, &err, &n), ST_CONFIG);
+	assert_non_null(strstr(err.text, "of kind Slave there"));
+	assert_int_equal(n, 4);
 	const char *other[] = { NONE, NONE,
 		JSON("[{\"id\":\"../x\",\"name\":"
 		     "\"mx.example.test.\",\"kind\":\"Native\"}]"),
@@ -248,6 +253,13 @@ static void replace_keeps_what_is_there(void **state)
 	/* The search wants the name without its final dot. */
 	assert_non_null(strstr(f.request[5], "/search-data?max=1000&q="
 					     "_25._tcp.mx.example.test HTTP"));
+	/* What is no TLSA data in our eyes is somebody's: it stays, too. */
+	served = RRSETS(RRSET(
+		"TLSA", "77", REC("3 1 xx", "false") "," FOREIGN "," OURS));
+	assert_patch(replace(served, NONE, one, two, 77, ST_OK),
+		PATCH("\"changetype\":\"REPLACE\",\"ttl\":77,\"records\":[" REC(
+			"3 1 xx", "false") "," FOREIGN
+					   "," REC("3 1 1 " B64, "false") "]"));
 	/* The newer API shows disabled ones at once: not twice. */
 	served = RRSETS(RRSET("TLSA", "77", FOREIGN "," OURS));
 	assert_patch(replace(served, search, one, two, 5, ST_OK),
@@ -288,7 +300,7 @@ static void replace_writes_nothing(void **state)
 	assert_null(replace(served, NONE, other, both, 77, ST_CONFLICT));
 	/* Done already. */
 	assert_null(replace(served, NONE, both, same, 77, ST_OK));
-	assert_int_equal(f.n, 5);
+	assert_int_equal(f.n, 6);
 	/* Nothing to do: nothing asked. */
 	assert_null(replace(served, NONE, same, same, 77, ST_OK));
 	assert_int_equal(f.n, 0);
@@ -299,6 +311,86 @@ static void replace_writes_nothing(void **state)
 	/* No search, no write: we would not know what we delete. */
 	assert_null(replace(
 		served, HTTP("500 X", "", ""), same, both, 77, ST_RETRY));
+}
+
+static enum status decide(void *arg, size_t i, const struct tlsa_rrset *now,
+	struct tlsa_rrset *to, struct err *err)
+{
+	(void)arg;
+	(void)i;
+	if (tlsa_rrset_copy(now, to, err))
+		return err->st;
+	to->ttl = 60;
+	return tlsa_rrset_add_text(to, "3 1 1 " A64, err);
+}
+
+/* All names of a zone go in one call; one that cannot be changed holds up
+ * nobody. */
+static void many_names_are_one_write(void **state)
+{
+	(void)state;
+	const struct provider_ops *ops = provider_find("powerdns");
+	struct provider_item it[] = { { .owner = OWNER },
+		{ .owner = "_26._tcp.mx.example.test." },
+		{ .owner = "_27._tcp.mx.example.test." } };
+
+	/* the first name and what all have in common, the other two; a read
+	 * and a search for each */
+	script((const char *const[]){ FOUND, NONE, NONE,
+		RRSETS(RRSET("TLSA", "77", REC("3 1 2 aB Cd", "false"))), NONE,
+		RRSETS("{\"name\":\"_26._tcp.mx.example.test.\","
+		       "\"type\":\"CNAME\",\"ttl\":1,\"records\":[" REC(
+			       "x.test.", "false") "]}"),
+		NONE, RRSETS(""), NONE, HTTP("204 X", "", ""), NULL });
+	void *ctx = open_it();
+	ops->edit(ctx, it, 3, decide, NULL);
+	ops->close(ctx);
+	assert_int_equal(fake_stop(&f), 13);
+	assert_int_equal(it[0].err.st, ST_OK);
+	assert_int_equal(it[1].err.st, ST_REFUSED);
+	assert_non_null(strstr(it[1].err.text, "is a CNAME there"));
+	assert_int_equal(it[2].err.st, ST_OK);
+	assert_true(it[0].changed && !it[1].changed && it[2].changed);
+	assert_patch(json_loads(strstr(f.request[12], "\r\n\r\n"), 0, NULL),
+		"{\"rrsets\":[{\"name\":\"" OWNER "\",\"type\":\"TLSA\","
+		"\"changetype\":\"REPLACE\",\"ttl\":60,\"records\":[" REC(
+			"3 1 2 aB Cd",
+			"false") "," OURS "]},"
+				 "{\"name\":\"_27._tcp.mx.example.test.\","
+				 "\"type\":\"TLSA\","
+				 "\"changetype\":\"REPLACE\",\"ttl\":60,"
+				 "\"records\":[" OURS "]}]}");
+	for (size_t i = 0; i < 3; i++)
+		provider_item_release(&it[i]);
+}
+
+static void says_if_a_zone_is_signed(void **state)
+{
+	(void)state;
+#define SIGNED(value)                                                 \
+	JSON("[{\"id\":\"example.test.\",\"name\":\"example.test.\"," \
+	     "\"kind\":\"Native\"" value "}]")
+	const struct {
+		const char *reply;
+		enum api_signed is;
+	} c[] = {
+		{ SIGNED(",\"dnssec\":true"), API_SIGNED },
+		{ SIGNED(",\"dnssec\":false"), API_UNSIGNED },
+		{ SIGNED(""), API_SIGNED_UNKNOWN },
+	};
+
+	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		struct api_zone z;
+		struct err err = ERR_INIT;
+		script((const char *const[]){
+			NONE, NONE, NONE, c[i].reply, NULL });
+		void *ctx = open_it();
+		if (api_zone_of(ctx, OWNER, &z, &err))
+			fail_msg("%s", err.text);
+		provider_find("powerdns")->close(ctx);
+		(void)fake_stop(&f);
+		assert_int_equal(z.dnssec, c[i].is);
+	}
 }
 
 static int setup(void **state)
@@ -325,6 +417,8 @@ int main(void)
 		cmocka_unit_test(replace_keeps_what_is_there),
 		cmocka_unit_test(replace_to_nothing),
 		cmocka_unit_test(replace_writes_nothing),
+		cmocka_unit_test(many_names_are_one_write),
+		cmocka_unit_test(says_if_a_zone_is_signed),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -179,11 +179,53 @@ static void answers(void **state)
 		{ "", ST_RETRY, "Empty reply" },
 		{ "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[", ST_RETRY,
 			"remaining" },
-		{ "FLOOD", ST_RETRY, "larger than 1048576 bytes" },
+		{ "FLOOD", ST_RETRY, "larger than 8388608 bytes" },
 		{ "DRIP", ST_RETRY, "timed out" },
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		check(&cases[i]);
+}
+
+/* A message that is cut off in the middle of a secret that it repeats. */
+static void half_a_secret(void **state)
+{
+	(void)state;
+	static char reply[400] = HTTP("401 X", "", "{\"message\":\"");
+	static struct http_fake f = { .reply = { reply } };
+	struct err err = ERR_INIT;
+	size_t n = strlen(reply);
+
+	memset(reply + n, 'x', 194);
+	(void)snprintf(reply + n + 194, sizeof(reply) - n - 194, "%s\"}", key);
+	fake_start(&f);
+	struct rest *r = rest_to(f.url);
+	assert_int_equal(rest_call(r, "GET", "/", NULL, NULL, &err), ST_DENIED);
+	assert_null(strstr(err.text, "xs3"));
+	assert_non_null(strstr(err.text, "x**"));
+	rest_free(r);
+	(void)fake_stop(&f);
+}
+
+/* All that len says is there. */
+static void nul(void **state)
+{
+	(void)state;
+	static struct http_fake f = { .reply = { "NUL" } };
+	const struct rest_request q = { .method = "GET", .path = "/" };
+	auto_answer a = REST_ANSWER_INIT;
+	struct err err = ERR_INIT;
+
+	fake_start(&f);
+	struct rest_config c = config(f.url);
+	struct rest *r;
+	c.xml = true;
+	assert_int_equal(rest_new(&c, &r, &err), ST_OK);
+	assert_int_equal(rest_send(r, &q, &a, &err), ST_OK);
+	assert_int_equal(a.len, 4 + 4096);
+	assert_memory_equal(a.body, "<a>\0[[", 6);
+	assert_int_equal(a.body[a.len - 1], '[');
+	rest_free(r);
+	(void)fake_stop(&f);
 }
 
 static void retry_after(void **state)
@@ -228,10 +270,8 @@ static void no_server(void **state)
 	/* A CA file that is none. */
 	struct rest_config c = config("https://127.0.0.1:1");
 	c.ca_file = "/nonexistent/ca.pem";
-	assert_int_equal(rest_new(&c, &r, &err), ST_OK);
-	enum status st = rest_call(r, "GET", "/", NULL, NULL, &err);
-	assert_true(st == ST_CONFIG || st == ST_RETRY);
-	rest_free(r);
+	assert_int_equal(rest_new(&c, &r, &err), ST_CONFIG);
+	assert_non_null(strstr(err.text, "/nonexistent/ca.pem"));
 }
 
 int main(void)
@@ -241,6 +281,8 @@ int main(void)
 		cmocka_unit_test(secrets),
 		cmocka_unit_test(request),
 		cmocka_unit_test(answers),
+		cmocka_unit_test(half_a_secret),
+		cmocka_unit_test(nul),
 		cmocka_unit_test(retry_after),
 		cmocka_unit_test(no_server),
 	};
