@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_TTL 3600
 /* Candidates that may wait at once: the oldest keeps its clock, the newest is
  * wanted most; what lies between is superseded. */
 #define CANDIDATES_MAX 4
@@ -250,126 +249,6 @@ static enum status act_generate(struct session *s, int64_t now, struct err *err)
 	return st;
 }
 
-/* ---- publish ---- */
-
-/* What the set must become: ours added and withdrawn, all else as it is. */
-static enum status target_set(struct session *s, const struct action *a,
-	size_t owner, const struct tlsa_rrset *from, struct tlsa_rrset *ret,
-	struct err *err)
-{
-	enum status st = tlsa_rrset_copy(from, ret, err);
-
-	if (st == ST_OK && s->cl->ttl > 0)
-		ret->ttl = (uint32_t)s->cl->ttl;
-	else if (st == ST_OK && from->n == 0)
-		ret->ttl = DEFAULT_TTL;
-	for (size_t i = 0; st == ST_OK && i < s->st.n_keys; i++) {
-		const struct spki *spki = &s->st.key[i].spki;
-
-		if (a->add >> i & 1)
-			st = tlsa_rrset_add_spki(ret, spki, err);
-		if (a->remove >> i & 1)
-			(void)tlsa_rrset_remove_spki(ret, spki);
-	}
-	/* A first RRset promises every algorithm that is served here, also
-	 * that of another lineage. */
-	for (size_t i = 0; st == ST_OK && from->n == 0 && i < s->n_claims; i++)
-		if (s->claim[i].owner == owner &&
-			s->claim[i].role == KEY_CURRENT)
-			st = tlsa_rrset_add_spki(ret, &s->claim[i].spki, err);
-	if (st == ST_OK && from->n > 0 && ret->n == 0)
-		return err_set(err, ST_BUG, "refusing to empty the record set");
-	return st;
-}
-
-static enum status publish_owner(struct session *s, const struct action *a,
-	size_t i, void *ctx, struct err *err)
-{
-	const struct provider_ops *ops = s->cl->provider->ops;
-	auto_tlsa from = TLSA_RRSET_INIT;
-	auto_tlsa to = TLSA_RRSET_INIT;
-	char zone[DNS_NAME_MAX];
-	enum status st = ops->get(ctx, s->final[i], &from, zone, err);
-
-	if (st == ST_OK)
-		st = target_set(s, a, i, &from, &to, err);
-	if (st != ST_OK)
-		return st;
-	if (tlsa_rrset_eq(&from, &to))
-		return ST_OK; /* it is on its way to the other servers */
-	st = ops->replace(ctx, s->final[i], &from, &to, err);
-	if (st == ST_OK)
-		session_event(s, "published", NULL, 0, s->final[i]);
-	if (st == ST_OK && s->st.owner[i].publish_ms == 0)
-		log_event(LOG_WARN_L, "first-publication",
-			"lineage=%s owner=%s live=%s why=%s",
-			log_quote(s->cl->name), s->final[i],
-			log_quote(store_live_path(s->sl)),
-			log_quote("from now on the mail software must read "
-				  "its key and certificate there and nowhere "
-				  "else: certbot's own live/ changes too "
-				  "early"));
-	return st;
-}
-
-static void note_publish_failure(
-	struct session *s, size_t i, const struct err *err)
-{
-	log_event(s->e->again ? LOG_DEBUG_L : LOG_ALERT_L, "publish-failed",
-		"lineage=%s owner=%s provider=%s error=%s action=%s",
-		log_quote(s->cl->name), s->final[i],
-		log_quote(s->cl->provider->name), log_quote(err->text),
-		log_quote("nothing changed; tried again by itself"));
-	(void)snprintf(s->st.publish_why, sizeof(s->st.publish_why),
-		"%s: %s", s->final[i], err->text);
-	s->st.publish_temporary = err->st == ST_RETRY || err->st == ST_CONFLICT;
-}
-
-/* Tries each owner name once (twice when somebody edited at the same time).
- * A failure is noted and tried again after a growing pause. */
-static enum status act_publish(
-	struct session *s, const struct action *a, int64_t now, struct err *err)
-{
-	const struct provider_ops *ops = s->cl->provider->ops;
-	struct provider_config pc = {
-		.name = s->cl->provider->name,
-		.value = s->cl->provider->value,
-	};
-	void *ctx = NULL;
-	enum status st = begin(s, INTENT_PUBLISH, 0, NULL, now, err);
-	struct err late = ERR_INIT;
-	enum status open_st;
-
-	if (st != ST_OK)
-		return st;
-	s->st.publish_why[0] = '\0';
-	open_st = ops->open(&pc, &ctx, err);
-	for (size_t i = 0; i < s->st.n_owners; i++) {
-		struct owner_state *os = &s->st.owner[i];
-
-		if ((a->owners >> i & 1) == 0)
-			continue;
-		st = open_st;
-		for (int try = 0; open_st == ST_OK && try < 2; try++) {
-			st = publish_owner(s, a, i, ctx, err);
-			if (st != ST_CONFLICT)
-				break;
-		}
-		/* After the attempt: a provider may be slower to fail than the
-		 * pause before the next one. */
-		if (session_clock(s, &now, &late) != ST_OK)
-			now = s->st.clock.trusted_ms;
-		os->publish_ms = now;
-		os->publish_tries++;
-		if (st != ST_OK)
-			note_publish_failure(s, i, err);
-	}
-	if (ctx != NULL)
-		ops->close(ctx);
-	session_forget_sweep(s);
-	return finish(s, err);
-}
-
 /* ---- retire, forget ---- */
 
 static enum status act_retire(
@@ -426,8 +305,6 @@ enum status act_on(struct session *s, const struct action *a, struct err *err)
 		return act_take(s, a, now, err);
 	case ACT_GENERATE:
 		return act_generate(s, now, err);
-	case ACT_PUBLISH:
-		return act_publish(s, a, now, err);
 	case ACT_PROMOTE:
 		return act_promote(s, a, err);
 	case ACT_ROLL_BACK:
@@ -444,6 +321,7 @@ enum status act_on(struct session *s, const struct action *a, struct err *err)
 	case ACT_HOLD:
 	case ACT_SWEEP:
 	case ACT_PROBE:
+	case ACT_PUBLISH:
 	case ACT__COUNT:
 		break;
 	}

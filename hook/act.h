@@ -5,7 +5,7 @@
 
 #include "hook/session.h"
 
-/* Any action but WAIT, HOLD, SWEEP and PROBE. ST_OK also when the outside
+/* Any action but WAIT, HOLD, SWEEP, PROBE and PUBLISH. ST_OK also when the outside
  * refused and that is noted in the state (rolled back, issue failed). */
 enum status act_on(
 	struct session *s, const struct action *a, struct err *err);
@@ -14,6 +14,14 @@ enum status act_on(
  * state does not know of was never published nor served, and goes. Promotions
  * and roll-backs are left to the plan, which finishes them. */
 enum status act_clean_up(struct session *s, struct err *err);
+
+/* act_publish.c: carries out the PUBLISH that each of these sessions has as its
+ * action, all of them together: one provider is opened once, and gets all owner
+ * names in one batch. Each owner name is tried once (twice when somebody edited
+ * at the same time); a failure is noted in its state and tried again after a
+ * growing pause, or when the provider asks to. What cannot be noted fails the
+ * session. */
+void act_publish(struct session *const list[], size_t n);
 
 /* promote.c */
 enum status act_promote(

@@ -203,7 +203,7 @@ static void drop_old_sweep(struct session *s)
 		session_forget_sweep(s);
 }
 
-/* True: wants a sweep. */
+/* True: wants what is done for many at once, a sweep or a publication. */
 static bool advance(struct session *s)
 {
 	struct err err = ERR_INIT;
@@ -234,7 +234,7 @@ static bool advance(struct session *s)
 			rest(s, &a);
 			return false;
 		}
-		if (a.kind == ACT_SWEEP)
+		if (a.kind == ACT_SWEEP || a.kind == ACT_PUBLISH)
 			return true;
 		st = a.kind == ACT_PROBE ? do_probe(s, &a, &err)
 					 : act_on(s, &a, &err);
@@ -362,6 +362,28 @@ static bool reopened_by_news(struct session *s)
 	return s->obs.lineage.fresh;
 }
 
+static bool wants(const struct session *s, enum action_kind kind)
+{
+	return s->sl != NULL && !s->done && s->action.kind == kind;
+}
+
+/* True: somebody published, and may go on. */
+static bool publish_those(struct session *all, size_t n)
+{
+	struct session *want[CHUNK];
+	size_t m = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (wants(&all[i], ACT_PUBLISH))
+			want[m++] = &all[i];
+	if (m == 0)
+		return false;
+	act_publish(want, m);
+	for (size_t i = 0; i < m; i++)
+		want[i]->done |= want[i]->failed;
+	return true;
+}
+
 static enum status sweep_those(struct engine *e, struct session *all, size_t n,
 	struct err *err)
 {
@@ -370,7 +392,7 @@ static enum status sweep_those(struct engine *e, struct session *all, size_t n,
 	enum status st;
 
 	for (size_t i = 0; i < n; i++)
-		if (all[i].sl != NULL && !all[i].done)
+		if (wants(&all[i], ACT_SWEEP))
 			want[m++] = &all[i];
 	st = sense_sweep(e, want, m, err);
 	if (st == ST_NOMEM || st == ST_BUG)
@@ -403,7 +425,8 @@ static enum status rounds(struct engine *e, struct session *all, size_t n,
 			else if (reopened_by_news(&all[i]) && advance(&all[i]))
 				more = true;
 		}
-		if (more) {
+		/* Who publishes wants a sweep next: let all catch up first. */
+		if (more && !publish_those(all, n)) {
 			enum status st = sweep_those(e, all, n, err);
 
 			if (st != ST_OK)
@@ -446,18 +469,57 @@ static enum status chunk(struct engine *e,
 	return st;
 }
 
+/* By name from its end: what is in one zone stands together, so that a chunk
+ * asks and changes few zones. */
+static int by_zone(const void *va, const void *vb)
+{
+	const struct cfg_lineage *const *la = va, *const *lb = vb;
+	const char *a = (*la)->owner[0], *b = (*lb)->owner[0];
+	size_t n = strlen(a), m = strlen(b);
+
+	while (n > 0 && m > 0 && a[n - 1] == b[m - 1]) {
+		n--;
+		m--;
+	}
+	if (n == 0 || m == 0)
+		return (n > m) - (n < m);
+	return a[n - 1] < b[m - 1] ? -1 : 1;
+}
+
+static size_t place_of(const struct cfg_lineage *const lineages[],
+	const struct cfg_lineage *cl)
+{
+	size_t i = 0;
+
+	while (lineages[i] != cl)
+		i++;
+	return i;
+}
+
 enum status engine_pass(struct engine *e,
 	const struct cfg_lineage *const lineages[], size_t n,
 	struct engine_report *rep, struct err *err)
 {
-	for (size_t i = 0; i < n; i += CHUNK) {
-		size_t m = n - i < CHUNK ? n - i : CHUNK;
-		enum status st = chunk(e, lineages + i, m, rep + i, err);
+	const struct cfg_lineage **order = calloc(n + 1, sizeof(*order));
+	struct engine_report *r = calloc(CHUNK, sizeof(*r));
+	enum status st = ST_OK;
 
-		if (st != ST_OK)
-			return st;
+	if (order == NULL || r == NULL)
+		st = err_set(err, ST_NOMEM, "out of memory");
+	else
+		memcpy(order, lineages, n * sizeof(*order));
+	if (st == ST_OK)
+		qsort(order, n, sizeof(*order), by_zone);
+	for (size_t i = 0; i < n && st == ST_OK; i += CHUNK) {
+		size_t m = n - i < CHUNK ? n - i : CHUNK;
+
+		st = chunk(e, order + i, m, r, err);
+		for (size_t j = 0; j < m && st == ST_OK; j++)
+			rep[place_of(lineages, order[i + j])] = r[j];
 	}
-	return ST_OK;
+	free(order);
+	free(r);
+	return st;
 }
 
 void engine_release(struct engine *e)
@@ -471,7 +533,7 @@ void engine_release(struct engine *e)
 
 /* ---- exit status (design.md) ---- */
 
-static int exit_of_status(enum status st)
+int engine_exit_of(enum status st)
 {
 	switch (st) {
 	case ST_OK:
@@ -499,7 +561,7 @@ int engine_exit(const struct engine_report *r)
 	if (r->busy)
 		return 0; /* news were left; the holder does the work */
 	if (r->failed)
-		return exit_of_status(r->err.st);
+		return engine_exit_of(r->err.st);
 	if (r->action.outage)
 		return 3;
 	if (r->action.temporary)

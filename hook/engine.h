@@ -23,7 +23,9 @@ struct engine_report {
 	char waiting_for[256];
 };
 
-/* Process exit status of design.md for one report, and the worse of two. */
+/* Process exit status of design.md for a failure, for one report, and the worse
+ * of two. */
+int engine_exit_of(enum status st);
 int engine_exit(const struct engine_report *r);
 int engine_worse(int a, int b);
 

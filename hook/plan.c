@@ -16,6 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* An outage waits no longer than this for a provider that asks to wait, s. */
+#define URGENT_WAIT_MAX 3600
+
 static const char *const action_names[] = {
 	[ACT_WAIT] = "wait",
 	[ACT_HOLD] = "hold",
@@ -300,6 +303,22 @@ static int64_t publish_backoff(
 	return (s < max ? s : max) * SECOND;
 }
 
+/* Sooner than the provider asked for would only make it refuse for longer; but
+ * the operator may know better. */
+static int64_t publish_due(
+	const struct ctx *c, const struct owner_state *os, bool urgent)
+{
+	int64_t pause = publish_backoff(c, os->publish_tries, urgent);
+
+	int64_t wait = os->publish_wait_s;
+
+	if (urgent && wait > URGENT_WAIT_MAX)
+		wait = URGENT_WAIT_MAX;
+	if (pause < wait * SECOND && !c->o->retry_asked)
+		pause = wait * SECOND;
+	return os->publish_ms + pause;
+}
+
 /* No record of ours is there, so nothing is promised yet. Where another lineage
  * is published already, DANE is in force: one record more breaks nothing, and
  * must come before its key. */
@@ -360,16 +379,14 @@ static bool rule_publish(struct ctx *c, struct action *a)
 		if (!add && !del)
 			continue;
 		due = os->publish_tries == 0 ? 0
-			: os->publish_ms +
-				publish_backoff(c, os->publish_tries,
-					(add & key_bit(c, cur)) != 0);
+			: publish_due(c, os, (add & key_bit(c, cur)) != 0);
 		if (due > c->now) {
 			wake_at(c, due);
 			if (c->s->publish_why[0] != '\0')
 				note(c,
 					c->s->publish_temporary ? NOTE_PASSING
 								: NOTE_HOLD,
-					"publishing failed: %s",
+					"not published: %s",
 					c->s->publish_why);
 			continue;
 		}

@@ -67,6 +67,8 @@ struct owner_state {
 	size_t n_serials;
 	int64_t publish_ms; /* last attempt to publish here; 0 never */
 	unsigned publish_tries; /* since the last convergence */
+	int64_t publish_wait_s; /* the provider asked not to be called so long
+				   after the last attempt; 0 */
 };
 
 /* One key at one owner name. */

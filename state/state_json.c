@@ -115,6 +115,8 @@ static void put_owner(json_t *o, const struct owner_state *w, bool *ok)
 	put_int(o, "swept_ms", w->swept_ms, ok);
 	put_int(o, "publish_ms", w->publish_ms, ok);
 	put_int(o, "publish_tries", w->publish_tries, ok);
+	if (w->publish_wait_s != 0)
+		put_int(o, "publish_wait_s", w->publish_wait_s, ok);
 	put_ttls(o, "served", &w->served, ok);
 	list = put_list(o, "serials", ok);
 	for (size_t i = 0; i < w->n_serials && *ok; i++) {

@@ -16,6 +16,7 @@
 
 #define MEMBERS_MAX 32
 #define WHERE_MAX 64
+#define DAY_S 86400
 
 /* The first complaint stays, everything after it is a no-op. */
 
@@ -90,6 +91,12 @@ static json_t *get(struct object *o, const char *key)
 	if (o->n_seen < MEMBERS_MAX)
 		o->seen[o->n_seen++] = key;
 	return v;
+}
+
+/* For members that need not be there. */
+static bool has(const struct object *o, const char *key)
+{
+	return o->r->st == ST_OK && json_object_get(o->j, key) != NULL;
 }
 
 static int64_t get_int(
@@ -264,6 +271,8 @@ static void get_owner(
 	ret->swept_ms = get_ms(&o, "swept_ms");
 	ret->publish_ms = get_ms(&o, "publish_ms");
 	ret->publish_tries = get_count(&o, "publish_tries");
+	if (has(&o, "publish_wait_s"))
+		ret->publish_wait_s = get_int(&o, "publish_wait_s", 0, DAY_S);
 	get_ttls(&o, "served", &ret->served);
 	list = get_list(&o, "serials", STATE_SERIALS_MAX);
 	for (size_t k = 0; k < json_array_size(list); k++) {

@@ -154,6 +154,30 @@ static void test_publish_backoff(void **state)
 	}
 }
 
+/* A provider that asks to wait is not asked before. */
+static void test_provider_asks_to_wait(void **state)
+{
+	struct fx f;
+
+	(void)state;
+	fx_steady(&f, 1, 2);
+	f.s.verified_ms += DAY * 1000; /* no probe now */
+	serve(&f, 1);
+	after(&f, 60);
+	sweep(&f);
+	f.s.owner[0].publish_ms = f.now;
+	f.s.owner[0].publish_tries = 1;
+	f.s.owner[0].publish_wait_s = 300;
+	after_ms(&f, 300 * 1000 - 1);
+	check_next(&f, ACT_WAIT);
+	f.o.retry_asked = true; /* the operator knows better */
+	check_next(&f, ACT_PUBLISH);
+	f.o.retry_asked = false;
+	after_ms(&f, 1);
+	check_next(&f, ACT_PUBLISH);
+	fx_release(&f);
+}
+
 /* The record of what is being served is urgent; but a pause that is shorter
  * than a sweep would be an endless loop. */
 static void test_urgent_backoff(void **state)
@@ -325,6 +349,7 @@ int main(void)
 		cmocka_unit_test(test_first_does_not_stop_others),
 		cmocka_unit_test(test_deleted_is_published_again),
 		cmocka_unit_test(test_publish_backoff),
+		cmocka_unit_test(test_provider_asks_to_wait),
 		cmocka_unit_test(test_urgent_backoff),
 		cmocka_unit_test(test_publishes_the_whole),
 		cmocka_unit_test(test_publish_failure_is_said),

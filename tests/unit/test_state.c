@@ -96,6 +96,7 @@ static void full_state(struct lineage_state *s)
 	s->owner[0].swept_ms = 12;
 	s->owner[0].publish_ms = 13;
 	s->owner[0].publish_tries = 14;
+	s->owner[0].publish_wait_s = 77;
 	(void)snprintf(s->owner[0].serial[0].server, 96, "ns1.example. ::1");
 	s->owner[0].serial[0].serial = 4294967295;
 	s->owner[0].n_serials = 1;
