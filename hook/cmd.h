@@ -25,6 +25,7 @@ int cmd_check(const struct cli *cli, int argc, char **argv);
 int cmd_explain(const struct cli *cli, int argc, char **argv);
 int cmd_report(const struct cli *cli, int argc, char **argv);
 int cmd_chain(const struct cli *cli, int argc, char **argv);
+int cmd_provider(const struct cli *cli, int argc, char **argv);
 
 /* danelaw check of one endpoint, as text, for explain. host or domain may be
  * "", ip "" for all addresses, port 0 for 25; exchange: by its rules. Returns

@@ -28,6 +28,25 @@ static void print_lineage(const struct cfg_lineage *l)
 		       "that watches the file\n");
 }
 
+/* DANE without DNSSEC protects nobody: to be said before anything is built on
+ * it. The zone may be signed on its way, so it is no error. */
+static void warn_unsigned(const struct cfg_provider *p)
+{
+	if (p->ops->dnssec == PDNSSEC_NEVER)
+		fprintf(stderr,
+			"danelaw: warning: provider \"%s\": %s does not sign "
+			"zones: TLSA records there have no effect, unless "
+			"another server signs the zone and is what the world "
+			"asks\n",
+			p->name, p->ops->title);
+	else if (p->ops->dnssec == PDNSSEC_SWITCH)
+		fprintf(stderr,
+			"danelaw: note: provider \"%s\": %s signs a zone only "
+			"when DNSSEC was switched on for it, and the registrar "
+			"must have the DS record: \"danelaw check\" shows it\n",
+			p->name, p->ops->title);
+}
+
 /* Secrets and options that only the provider can judge; no network. */
 static bool providers_open(const struct config *cfg)
 {
@@ -42,6 +61,7 @@ static bool providers_open(const struct config *cfg)
 
 		if (p->ops->open(&pc, &ctx, &err) == ST_OK) {
 			p->ops->close(ctx);
+			warn_unsigned(p);
 			continue;
 		}
 		fprintf(stderr, "danelaw: %s: %s\n", cfg->path, err.text);
@@ -66,5 +86,5 @@ int cmd_config(const struct cli *cli, int argc, char **argv)
 	for (size_t i = 0; i < cfg.n_lineages; i++)
 		print_lineage(&cfg.lineage[i]);
 	config_release(&cfg);
-	return EXIT_DONE;
+	return cli_flushed(EXIT_DONE);
 }

@@ -31,20 +31,43 @@ static struct parse {
 static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));
 
+/* In a section provider: those of its type, which stands before them. */
+static void allowed(cfg_t *cfg, struct buf *ret)
+{
+	const bool provider = !strcmp(cfg->name, "provider");
+	const char *type = provider ? cfg_getstr(cfg, "type") : NULL;
+	const char *colon = type ? strchr(type, ':') : NULL; /* "line:value" */
+	const struct provider_ops *ops =
+		colon ? provider_find(colon + 1) : NULL;
+	struct err ignored = ERR_INIT;
+	const char *sep = "; allowed here: ";
+
+	if (provider && !ops) {
+		(void)buf_printf(ret, &ignored,
+			": danelaw-providers(5) lists those of each type");
+		return;
+	}
+	if (ops)
+		(void)buf_printf(
+			ret, &ignored, "; options of type \"%s\": ", ops->type);
+	for (size_t i = 0; ops && ops->options[i].name; i++)
+		(void)buf_printf(ret, &ignored, "%s%s", i ? ", " : "",
+			ops->options[i].name);
+	for (const cfg_opt_t *o = cfg->opts; !ops && o->name; o++, sep = ", ")
+		(void)buf_printf(ret, &ignored, "%s%s", sep, o->name);
+}
+
 /* Takes the first error only; libconfuse sometimes adds a second. */
 static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	auto_buf names = BUF_INIT(ERROR_OPTIONS_MAX);
-	struct err ignored = ERR_INIT;
 	char what[256];
 
 	if (parsing->err->st)
 		return;
 	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	if (!strncmp(fmt, "no such option", 14))
-		for (const cfg_opt_t *o = cfg->opts; o->name; o++)
-			(void)buf_printf(&names, &ignored, "%s%s",
-				names.len ? ", " : "; allowed here: ", o->name);
+		allowed(cfg, &names);
 	err_set(parsing->err, ST_CONFIG, "%s:%d: %s%s", parsing->path,
 		cfg->line, what, buf_str(&names));
 }

@@ -10,6 +10,8 @@
 #include "hook/base/buf.h"
 #include "hook/dns/authority.h"
 
+#include <stdlib.h>
+
 #define DAY 86400
 #define YEAR (366L * DAY)
 
@@ -139,6 +141,13 @@ static enum status check_options(const struct tree *t, const struct section *s,
 		wrong->spec->name, ops->type, buf_str(&names));
 }
 
+static bool in_environment(const struct provider_option *o)
+{
+	const char *value = o->env ? getenv(o->env) : NULL;
+
+	return value && *value;
+}
+
 static enum status provider_value(const struct tree *t, const struct section *s,
 	const struct provider_option *o, const char **ret, struct err *err)
 {
@@ -147,8 +156,11 @@ static enum status provider_value(const struct tree *t, const struct section *s,
 	char *path;
 	const char *text = section_text(s, o->name, o->def, &line);
 
-	if (!text && o->required)
-		return tree_fail(t, s, 0, err, "%s is missing: %s", o->name,
+	/* The environment counts when the provider is opened. */
+	if (!text && o->required && !in_environment(o))
+		return tree_fail(t, s, 0, err, "%s is missing%s%s%s: %s",
+			o->name, o->env ? " (or the environment variable " : "",
+			o->env ? o->env : "", o->env ? ")" : "",
 			o->help ? o->help : "it is required");
 	*ret = text;
 	switch (o->type) {

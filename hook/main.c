@@ -40,6 +40,9 @@ static const struct {
 	{ "chain", cmd_chain,
 		"[--json] FILE | HOST:PORT  a certificate chain and its TLSA "
 		"data" },
+	{ "provider", cmd_provider,
+		"list | test NAME [OWNER ...] | show NAME OWNER  how records "
+		"are published" },
 	{ "config", cmd_config, "read and check the configuration" },
 };
 
@@ -57,7 +60,8 @@ static void print_help(FILE *to)
 		"attention; 2 usage or\nconfiguration; 3 outage: a served key "
 		"matches no published record (check: BLOCKED,\nBOGUS); 4 "
 		"temporary (check: could not be tested)\n"
-		"manual: danelaw(8), danelaw-check(8), danelaw.conf(5)\n",
+		"manual: danelaw(8), danelaw-check(8), danelaw.conf(5), "
+		"danelaw-providers(5)\n",
 		CONFIG_DEFAULT_PATH);
 }
 
