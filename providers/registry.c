@@ -10,7 +10,9 @@
 /* Servers of one's own, hosts, and what is left. */
 #define PROVIDERS(P) \
 	P(rfc2136)   \
-	P(powerdns)
+	P(powerdns)  \
+	P(exec)      \
+	P(manual)
 
 #define DECLARE(name) extern const struct provider_ops provider_##name;
 PROVIDERS(DECLARE)
