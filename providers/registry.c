@@ -11,6 +11,9 @@
 #define PROVIDERS(P) \
 	P(rfc2136)   \
 	P(powerdns)  \
+	P(desec)     \
+	P(gandi)     \
+	P(scaleway)  \
 	P(exec)      \
 	P(manual)
 
