@@ -8,16 +8,19 @@
 #include <string.h>
 
 /* Servers of one's own, hosts, and what is left. */
-#define PROVIDERS(P)  \
-	P(rfc2136)    \
-	P(powerdns)   \
-	P(desec)      \
-	P(cloudflare) \
-	P(gandi)      \
-	P(infomaniak) \
-	P(bunny)      \
-	P(scaleway)   \
-	P(exec)       \
+#define PROVIDERS(P)   \
+	P(rfc2136)     \
+	P(powerdns)    \
+	P(desec)       \
+	P(cloudflare)  \
+	P(hetzner)     \
+	P(gandi)       \
+	P(infomaniak)  \
+	P(porkbun)     \
+	P(bunny)       \
+	P(scaleway)    \
+	P(ionos_cloud) \
+	P(exec)        \
 	P(manual)
 
 #define DECLARE(name) extern const struct provider_ops provider_##name;
