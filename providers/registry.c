@@ -15,6 +15,8 @@
 	P(cloudflare)  \
 	P(hetzner)     \
 	P(gandi)       \
+	P(ovh)         \
+	P(route53)     \
 	P(infomaniak)  \
 	P(porkbun)     \
 	P(bunny)       \
