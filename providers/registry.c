@@ -15,8 +15,10 @@
 	P(cloudflare)  \
 	P(hetzner)     \
 	P(gandi)       \
+	P(google)      \
 	P(ovh)         \
 	P(route53)     \
+	P(azure)       \
 	P(infomaniak)  \
 	P(porkbun)     \
 	P(bunny)       \
