@@ -19,6 +19,9 @@
 	P(ovh)         \
 	P(route53)     \
 	P(azure)       \
+	P(inwx)        \
+	P(transip)     \
+	P(netcup)      \
 	P(infomaniak)  \
 	P(porkbun)     \
 	P(bunny)       \
