@@ -11,6 +11,7 @@
 #define PROVIDERS(P)   \
 	P(rfc2136)     \
 	P(powerdns)    \
+	P(technitium)  \
 	P(desec)       \
 	P(cloudflare)  \
 	P(hetzner)     \
