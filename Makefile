@@ -145,16 +145,20 @@ install: all
 	install -m 0755 danelaw $(DESTDIR)$(PREFIX)/sbin/danelaw
 	install -m 0644 hook/man/danelaw.8 hook/man/danelaw-check.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/
-	install -m 0644 hook/man/danelaw.conf.5 \
+	install -m 0644 hook/man/danelaw.conf.5 hook/man/danelaw-providers.5 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/
-	install -m 0644 examples/* \
+	install -m 0644 $(filter-out examples/exec,$(wildcard examples/*)) \
 		$(DESTDIR)$(PREFIX)/share/doc/danelaw/examples/
+	install -d $(DESTDIR)$(PREFIX)/share/doc/danelaw/examples/exec
+	install -m 0755 examples/exec/* \
+		$(DESTDIR)$(PREFIX)/share/doc/danelaw/examples/exec/
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/danelaw \
 		$(DESTDIR)$(PREFIX)/share/man/man8/danelaw.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/danelaw-check.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man5/danelaw.conf.5
+		$(DESTDIR)$(PREFIX)/share/man/man5/danelaw.conf.5 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/danelaw-providers.5
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/danelaw
 
 clean:
