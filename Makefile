@@ -150,7 +150,7 @@ install: all
 	install -m 0644 $(filter-out examples/exec,$(wildcard examples/*)) \
 		$(DESTDIR)$(PREFIX)/share/doc/danelaw/examples/
 	install -d $(DESTDIR)$(PREFIX)/share/doc/danelaw/examples/exec
-	install -m 0755 examples/exec/* \
+	install -m 0755 $(filter-out %/__pycache__,$(wildcard examples/exec/*)) \
 		$(DESTDIR)$(PREFIX)/share/doc/danelaw/examples/exec/
 
 uninstall:
