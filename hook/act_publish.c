@@ -115,11 +115,16 @@ static void note_success(struct session *s, size_t i)
 
 static void note_failure(struct session *s, size_t i, const struct err *err)
 {
-	log_event(s->e->again ? LOG_DEBUG_L : LOG_ALERT_L, "publish-failed",
+	bool by_hand = (s->cl->provider->ops->caps & PCAP_READ) == 0;
+
+	log_event(s->e->again ? LOG_DEBUG_L : LOG_ALERT_L,
+		by_hand ? "publish-by-hand" : "publish-failed",
 		"lineage=%s owner=%s provider=%s error=%s action=%s",
 		log_quote(s->cl->name), s->final[i],
 		log_quote(s->cl->provider->name), log_quote(err->text),
-		log_quote("nothing changed; tried again by itself"));
+		log_quote(by_hand ? "goes on when the name servers show it"
+				  : "the current key stays; tried again by "
+				    "itself"));
 	(void)snprintf(s->st.publish_why, sizeof(s->st.publish_why), "%s: %s",
 		s->final[i], err->text);
 	s->st.publish_temporary = err->st == ST_RETRY || err->st == ST_CONFLICT;
@@ -175,7 +180,6 @@ static void publish_rest(
 		provider_edit(ops, ctx, b->item, m, decide, b);
 }
 
-/* The earliest deadline of this pass: that of the hook. */
 static void publish_batch(struct batch *b, const struct engine *e)
 {
 	struct provider_config pc = {

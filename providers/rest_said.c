@@ -21,7 +21,7 @@ static const char *find_text(const json_t *v, int depth)
 	const json_t *part;
 	size_t i;
 
-	if (text != NULL || depth == 0)
+	if (v == NULL || text != NULL || depth == 0)
 		return text != NULL && *text != '\0' ? text : NULL;
 	json_array_foreach(v, i, part)
 	{
