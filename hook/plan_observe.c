@@ -132,6 +132,17 @@ static bool is_bad(
 	return (a->has >> key & 1) == 0 || (oo->agility_bad >> key & 1) != 0;
 }
 
+/* Between the last two sweeps somebody may have changed the TTL before the
+ * record came: then a version without it had the TTL that is seen now, and no
+ * sweep saw it. */
+static void lived_unseen(
+	struct key_at *at, const struct obs_owner *oo, int64_t now_ms)
+{
+	for (size_t i = 0; i < oo->n; i++)
+		if (oo->answer[i].verdict == OBS_GOOD)
+			ttl_history_add(&at->bad, oo->answer[i].ttl, now_ms - 1);
+}
+
 static void observe_wanted(struct key_at *at, const struct obs_owner *oo,
 	size_t key, struct seen v, const struct policy *p, int64_t now_ms,
 	uint32_t unheard, bool restart)
@@ -146,8 +157,10 @@ static void observe_wanted(struct key_at *at, const struct obs_owner *oo,
 		ttl_history_add(&at->bad, unheard, now_ms);
 	if (!v.all_ok || v.lacking || (oo->agility_bad >> key & 1) != 0)
 		at->since_ms = 0;
-	else if (at->since_ms == 0 || restart)
+	else if (at->since_ms == 0 || restart) {
+		lived_unseen(at, oo, now_ms);
 		at->since_ms = now_ms;
+	}
 	ttl_history_prune(
 		&at->bad, at->since_ms != 0 ? at->since_ms : now_ms);
 	ready = ready_at_owner(at, p);

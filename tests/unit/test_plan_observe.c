@@ -236,6 +236,28 @@ static void test_new_key_inherits_the_past(void **state)
 	fx_release(&f);
 }
 
+/* Somebody raised the TTL between two sweeps, and then our record came: a
+ * version without it and with the TTL of now was served, and no sweep saw it. */
+static void test_ttl_raised_unseen(void **state)
+{
+	struct fx f;
+
+	(void)state;
+	fx_new(&f, 1);
+	serve(&f, 1);
+	serve_ttl(&f, 300);
+	sweep(&f);
+	sweep_for(&f, 2 * DAY, 900);
+	add_key(&f, 2, KEY_NEXT);
+	sweep(&f);
+	after(&f, 60);
+	serve(&f, 3);
+	serve_ttl(&f, 7200);
+	sweep(&f);
+	check_ready_at(&f, 2, f.now + 2 * 7200 * 1000);
+	fx_release(&f);
+}
+
 /* The old TTL was seen five hours ago; until the sweep that saw the new one it
  * may have been served. A key that comes after that sweep must wait for it. */
 static void test_new_key_inherits_the_gap(void **state)
@@ -578,6 +600,7 @@ int main(void)
 		cmocka_unit_test(test_serials_are_per_server),
 		cmocka_unit_test(test_served_is_remembered),
 		cmocka_unit_test(test_new_key_inherits_the_past),
+		cmocka_unit_test(test_ttl_raised_unseen),
 		cmocka_unit_test(test_new_key_inherits_the_gap),
 		cmocka_unit_test(test_known_everywhere_at_once),
 		cmocka_unit_test(test_tries_end_with_agreement),
