@@ -23,6 +23,9 @@ class Session(socketserver.StreamRequestHandler):
             pass
 
     def talk(self):
+        # At once: what is served is what is there when a client comes.
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.server.pem)
         self.say("220 " + self.server.name + " ESMTP")
         for _ in range(20):
             verb = self.rfile.readline(1000).strip().upper()
@@ -38,11 +41,9 @@ class Session(socketserver.StreamRequestHandler):
                 self.say("250 ok")
 
     def start_tls(self):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.server.pem)
         self.say("220 go ahead")
         self.wfile.flush()
-        self.connection = context.wrap_socket(
+        self.connection = self.context.wrap_socket(
             self.connection, server_side=True)
         self.rfile = self.connection.makefile("rb")
         self.wfile = self.connection.makefile("wb", buffering=0)
