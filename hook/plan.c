@@ -309,7 +309,6 @@ static int64_t publish_due(
 	const struct ctx *c, const struct owner_state *os, bool urgent)
 {
 	int64_t pause = publish_backoff(c, os->publish_tries, urgent);
-
 	int64_t wait = os->publish_wait_s;
 
 	if (urgent && wait > URGENT_WAIT_MAX)
