@@ -52,7 +52,8 @@ say = @printf '  %-7s %s\n'
 endif
 
 .PHONY: all demo check check-unit check-lab bench lint install uninstall \
-	deb-deps clean unit-bins sim-bin fuzz fuzz-bins
+	deb-deps clean unit-bins sim-bin sim mutants static coverage valgrind \
+	fuzz fuzz-bins
 .DELETE_ON_ERROR:
 
 all: danelaw
@@ -126,6 +127,25 @@ $(BUILD)/tests/sim: $(wildcard tests/sim/*.[ch]) $(BUILD)/libdanelaw.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LDHARDEN) -o $@ \
 		$(wildcard tests/sim/*.c) $(BUILD)/libdanelaw.a $(LIBS)
+
+# make sim SEEDS=20000 [FROM=1], or one life told: make sim SEED=x [TRACE=1]
+SEEDS ?= 20000
+FROM ?= 1
+sim:
+	$(Q)tests/sim/run "$(SEEDS)" "$(FROM)" "$(SEED)" "$(TRACE)"
+
+# Deliberate breaches; each must be noticed. make mutants [M=pattern]
+mutants:
+	$(Q)tests/mutants/run $(M)
+
+static:
+	$(Q)tests/static/run
+
+coverage:
+	$(Q)tests/coverage
+
+valgrind:
+	$(Q)tests/valgrind
 
 demo: deb-deps
 	$(Q)$(MAKE) --no-print-directory all

@@ -156,8 +156,7 @@ static void note_result(const struct place *p, const struct provider_item *it)
 
 /* What was begun with the served keys gets the rest. Moves those places to the
  * front. */
-static void publish_rest(
-	struct batch *b, const struct provider_ops *ops, void *ctx)
+static size_t keep_begun(struct batch *b)
 {
 	size_t m = 0;
 
@@ -176,31 +175,30 @@ static void publish_rest(
 		b->place[m++] = p;
 	}
 	b->by_record = false;
-	if (m > 0)
-		provider_edit(ops, ctx, b->item, m, decide, b);
+	return m;
+}
+
+static void edit(struct batch *b, size_t n, const struct engine *e)
+{
+	struct err err = ERR_INIT;
+
+	if (e->env->edit(e->env->ctx, b->provider, e->deadline_mono_ms, b->item,
+		    n, decide, b, &err) == ST_OK)
+		return;
+	for (size_t i = 0; i < n; i++)
+		b->item[i].err = err;
 }
 
 static void publish_batch(struct batch *b, const struct engine *e)
 {
-	struct provider_config pc = {
-		.name = b->provider->name,
-		.value = b->provider->value,
-		.deadline_ms = e->deadline_mono_ms,
-	};
-	const struct provider_ops *ops = b->provider->ops;
-	struct err err = ERR_INIT;
-	void *ctx = NULL;
-	enum status st = ops->open(&pc, &ctx, &err);
+	size_t begun;
 
-	b->by_record = (ops->caps & PCAP_ATOMIC) == 0;
-	if (st == ST_OK) {
-		provider_edit(ops, ctx, b->item, b->n, decide, b);
-		publish_rest(b, ops, ctx);
-		ops->close(ctx);
-	}
+	b->by_record = (b->provider->ops->caps & PCAP_ATOMIC) == 0;
+	edit(b, b->n, e);
+	begun = keep_begun(b);
+	if (begun > 0)
+		edit(b, begun, e);
 	for (size_t i = 0; i < b->n; i++) {
-		if (st != ST_OK)
-			b->item[i].err = err;
 		note_result(&b->place[i], &b->item[i]);
 		provider_item_release(&b->item[i]);
 	}

@@ -73,19 +73,25 @@ static void say(const struct engine_report *r)
 
 static int run_hook(const struct config *cfg, const struct cfg_lineage *cl)
 {
+	struct env env = { .ctx = NULL };
 	struct engine e = {
 		.cfg = cfg,
+		.env = &env,
 		.mode = MODE_HOOK,
 		.deadline_mono_ms = clock_mono_ms() + HOOK_BUDGET_MS,
 	};
 	struct engine_report rep;
 	struct err err = ERR_INIT;
-	enum status st = store_open(cfg->state_dir, &e.store, &err);
+	enum status st = env_here(cfg, &env, &err);
 
+	if (st == ST_OK)
+		st = store_open(cfg->state_dir, &e.store, &err);
 	if (st == ST_OK)
 		st = engine_pass(&e, &cl, 1, &rep, &err);
 	engine_release(&e);
 	store_close(e.store);
+	if (env.free != NULL)
+		env.free(env.ctx);
 	if (st != ST_OK) {
 		fprintf(stderr, "danelaw: %s: %s; the current key stays live\n",
 			cl->name, err.text);

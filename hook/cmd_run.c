@@ -189,7 +189,8 @@ static int loop(struct engine *e, const struct cfg_lineage **list, size_t n,
 
 int cmd_run(const struct cli *cli, int argc, char **argv)
 {
-	struct engine e = { .mode = MODE_RUN };
+	struct env env = { .ctx = NULL };
+	struct engine e = { .mode = MODE_RUN, .env = &env };
 	const struct cfg_lineage **list;
 	struct config cfg;
 	struct err err = ERR_INIT;
@@ -216,7 +217,8 @@ int cmd_run(const struct cli *cli, int argc, char **argv)
 	e.retry_asked = i < argc;
 	(void)signal(SIGINT, on_signal);
 	(void)signal(SIGTERM, on_signal);
-	if (store_open(cfg.state_dir, &e.store, &err) == ST_OK) {
+	if (env_here(&cfg, &env, &err) == ST_OK &&
+		store_open(cfg.state_dir, &e.store, &err) == ST_OK) {
 		rc = loop(&e, list, n, wait);
 	} else {
 		fprintf(stderr, "danelaw: %s\n", err.text);
@@ -224,6 +226,8 @@ int cmd_run(const struct cli *cli, int argc, char **argv)
 	}
 	engine_release(&e);
 	store_close(e.store);
+	if (env.free != NULL)
+		env.free(env.ctx);
 	free(list);
 	config_release(&cfg);
 	return rc;

@@ -524,8 +524,6 @@ enum status engine_pass(struct engine *e,
 
 void engine_release(struct engine *e)
 {
-	resolver_free(e->resolver);
-	e->resolver = NULL;
 	free(e->owner_ref);
 	e->owner_ref = NULL;
 	e->n_owner_refs = 0;

@@ -11,9 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A resolver's memory lives no longer than a slow sweep may take. */
-#define KEEP_MS 5000
-
 /* ---- certbot's lineage ---- */
 
 static bool leaf_is_known(const struct session *s, const struct spki *leaf)
@@ -599,47 +596,9 @@ static enum status fold(struct session *const sessions[], size_t n,
 	return ST_OK;
 }
 
-/* Found out well, and nothing whose TTL counts for a wait: out of a cache it
- * would be too short. */
-static bool may_keep(const struct authority *a)
-{
-	for (size_t i = 0; i < a->n_zones; i++)
-		if (a->zone[i].security != DNS_SECURE)
-			return false;
-	for (size_t i = 0; i < a->n_owners; i++)
-		if (a->owner[i].security != DNS_SECURE ||
-			a->owner[i].is_cname)
-			return false;
-	return true;
-}
-
-/* With a resolver that knows nothing yet, unless the one we have may be kept:
- * keep is how old it may be. */
-static enum status look_up(struct engine *e, const char *const name[], size_t n,
-	int64_t keep_ms, struct authority *ret, struct err *err)
-{
-	int64_t now = clock_mono_ms(), born = e->warm_ms;
-	enum status st = ST_OK;
-
-	if (born == 0 || now - born > keep_ms) {
-		born = now;
-		resolver_free(e->resolver);
-		e->resolver = NULL;
-		st = resolver_new(&e->cfg->resolver, &e->resolver, err);
-	}
-	e->warm_ms = 0;
-	if (st == ST_OK)
-		st = authority_find(e->resolver, name, n, NULL, ret, err);
-	if (st == ST_OK && may_keep(ret))
-		e->warm_ms = born;
-	return st;
-}
-
 void sense_warm(struct engine *e, const struct cfg_lineage *const list[],
 	size_t n)
 {
-	struct authority a = { .n_zones = 0 };
-	struct err err = ERR_INIT;
 	const char **name;
 	size_t total = 0;
 
@@ -652,15 +611,14 @@ void sense_warm(struct engine *e, const struct cfg_lineage *const list[],
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < list[i]->n_owners; j++)
 			name[total++] = list[i]->owner[j];
-	(void)look_up(e, name, total, KEEP_MS / 2, &a, &err);
-	authority_release(&a);
+	e->env->warm(e->env->ctx, name, total);
 	free(name);
 }
 
 /* What we published must be seen, not what was there before. */
 static int64_t keep_ms(struct session *const sessions[], size_t n)
 {
-	int64_t keep = KEEP_MS;
+	int64_t keep = INT64_MAX;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct lineage_state *st = &sessions[i]->st;
@@ -681,15 +639,13 @@ enum status sense_sweep(struct engine *e, struct session *const sessions[],
 {
 	struct authority a = { .n_zones = 0 };
 	struct sweep sw = { .n = 0 };
-	struct sweep_limits lim = { .deadline_ms = 0 };
 	struct names names;
 	enum status st = collect(sessions, n, &names, err);
 
 	if (st != ST_OK)
 		return st;
-	st = look_up(e, names.name, names.n, keep_ms(sessions, n), &a, err);
-	if (st == ST_OK)
-		st = sweep_run(&a, &lim, &sw, err);
+	st = e->env->sweep(e->env->ctx, names.name, names.n,
+		keep_ms(sessions, n), &a, &sw, err);
 	if (st == ST_OK)
 		st = fold(sessions, n, &names, &a, &sw, err);
 	sweep_release(&sw);

@@ -178,7 +178,7 @@ static enum status resolve(
 		lk[i].type = i % 2 == 0 ? RRTYPE_A : RRTYPE_AAAA;
 		jobs[i] = &lk[i];
 	}
-	st = resolver_lookup(s->e->resolver, jobs, 2 * n, err);
+	st = s->e->env->look_up(s->e->env->ctx, jobs, 2 * n, err);
 	for (size_t i = 0; st == ST_OK && i < 2 * n; i++) {
 		struct lookup *l = &lk[i];
 		const char *host = s->cl->endpoint[i / 2].host;
@@ -359,13 +359,6 @@ static void judge_all(struct session *s, struct probe_set *ps,
 		s->obs.probe = PROBED_ALL;
 }
 
-static enum status ensure_resolver(struct session *s, struct err *err)
-{
-	if (s->e->resolver != NULL)
-		return ST_OK;
-	return resolver_new(&s->e->cfg->resolver, &s->e->resolver, err);
-}
-
 enum status sense_probe(struct session *s, const struct spki *expect,
 	int64_t not_after_s, bool *ret_stale, struct err *err)
 {
@@ -379,7 +372,7 @@ enum status sense_probe(struct session *s, const struct spki *expect,
 	/* One at a time: a server that counts a client's connections must not
 	 * be taken for one without a key of the other algorithm. */
 	struct probe_limits lim = { .per_address = 1 };
-	enum status st = ensure_resolver(s, err);
+	enum status st = ST_OK;
 
 	session_forget_probe(s);
 	s->obs.probe_expected = *expect;
@@ -400,7 +393,7 @@ enum status sense_probe(struct session *s, const struct spki *expect,
 	if (st == ST_OK)
 		st = resolve(s, &ps, err);
 	if (st == ST_OK && ps.n > 0)
-		st = probe_run(ps.job, ps.n, &lim, err);
+		st = s->e->env->probe(s->e->env->ctx, ps.job, ps.n, &lim, err);
 	if (st == ST_OK)
 		judge_all(s, &ps, expect, not_after_s, ret_stale);
 	set_release(&ps, n);

@@ -6,8 +6,7 @@
 #define DANELAW_SESSION_H
 
 #include "hook/config.h"
-#include "hook/dns/authority.h"
-#include "hook/dns/sweep.h"
+#include "hook/env.h"
 #include "hook/plan.h"
 #include "hook/tls/lineage.h"
 #include "state/store.h"
@@ -29,8 +28,7 @@ struct engine {
 	enum engine_mode mode;
 	bool renew_asked, retry_asked;
 	bool again; /* not the first pass of this process */
-	struct resolver *resolver; /* of the last sweep; NULL before */
-	int64_t warm_ms; /* since when it may be used again; 0: not */
+	const struct env *env;
 	struct owner_ref *owner_ref; /* sorted; of all lineages; owned */
 	size_t n_owner_refs;
 	int64_t certbot_major; /* 0 unknown, -1 there is none */

@@ -154,7 +154,8 @@ static const struct provider_ops record_ops = {
 
 /* ---- lineages ---- */
 
-static struct engine engine;
+static struct env env;
+static struct engine engine = { .env = &env };
 static struct cfg_provider provider;
 static struct cfg_lineage cl[2];
 static struct session s[2];
@@ -223,11 +224,13 @@ static int begin(void **state)
 	memset(&w, 0, sizeof(w));
 	provider = (struct cfg_provider){ .name = name, .ops = &set_ops };
 	log_init(LOG_ALERT_L);
+	assert_int_equal(env_here(NULL, &env, &e), ST_OK);
 	return setup(state);
 }
 
 static int end(void **state)
 {
+	env.free(env.ctx);
 	tlsa_rrset_release(&w.set);
 	return teardown(state);
 }
