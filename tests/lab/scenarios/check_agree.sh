@@ -23,6 +23,27 @@ mapfile -t names < <(rows | cut -d'|' -f1 | sort -u |
 
 # (the world caches nothing that another look-up could change)
 "$CHECK_DIR/judge" "$W" "${names[@]}" >"$W/judged" 2>"$W/judge.err"
+# A resolver that is still learning that one of two servers is dead may say
+# SERVFAIL, and keeps that for 5 s: a sender would try again, so do the judges
+# where a failed look-up is not the answer that the table has.
+unexpected_lookups() {
+	while IFS='|' read -r name _ _ _ _ finger only openssl ldns _; do
+		grep -qE "^${name//./\\.} .*\blookup\b" "$W/judged" || continue
+		case "$finger|$only|$openssl|$ldns" in
+		*lookup*) ;;
+		*) echo "$name" ;;
+		esac
+	done < <(rows) | sort -u
+}
+mapfile -t again < <(unexpected_lookups)
+if [ ${#again[@]} -gt 0 ]; then
+	echo "asked again: ${again[*]}"
+	sleep 6
+	for name in "${again[@]}"; do
+		sed -i "/^${name//./\\.} /d" "$W/judged"
+	done
+	"$CHECK_DIR/judge" "$W" "${again[@]}" >>"$W/judged" 2>>"$W/judge.err"
+fi
 check "the judges judged every case" \
 	[ "$(wc -l <"$W/judged")" = "${#names[@]}" ]
 ours_all "${names[@]}"
