@@ -396,6 +396,28 @@ static enum status lineage_new(struct store *s, const char *name,
 	return ST_OK;
 }
 
+/* Whoever held the lock before us may have been killed between a rename and its
+ * fsync: what we see must be durable before anything is built on it, or a power
+ * cut takes it back later. Needed after an intent that was not finished, and
+ * before the first state. */
+static enum status settle(const struct store_lineage *l, struct err *err)
+{
+	const struct store *s = l->store;
+	auto_fd above = openat(s->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const int folders[] = { above, s->fd, s->lineages, s->live, l->fd,
+		l->keys, l->gens };
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		/* above may be closed to us; then we did not make dir there */
+		if (folders[i] >= 0 && fsync(folders[i]) != 0)
+			return err_sys(err, ST_IO, errno,
+				"cannot write the folders of %s/lineages/%s to "
+				"the disk (check that file system and run "
+				"again)",
+				s->dir, l->name);
+	return ST_OK;
+}
+
 /* Under the lock. A new lineage never takes the number of a generation that is
  * there already (state.json was deleted, the rest was not). */
 static enum status load_or_init(
@@ -410,6 +432,8 @@ static enum status load_or_init(
 	st = atomicfile_dir(l->fd, "keys", 0700, &l->keys, err);
 	if (st == ST_OK)
 		st = atomicfile_dir(l->fd, "generations", 0711, &l->gens, err);
+	if (st == ST_OK && (is_new || ret->intent.kind != INTENT_NONE))
+		st = settle(l, err);
 	if (st == ST_OK && is_new)
 		st = store_gen_highest(l, &highest, err);
 	if (is_new) {
