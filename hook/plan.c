@@ -544,7 +544,7 @@ static bool rule_forget(struct ctx *c, struct action *a)
 
 		if (k->role != KEY_RETIRED)
 			continue;
-		due = forget_ms(c->s, k);
+		due = forget_ms(c->s, k, c->p);
 		if (c->o->claimed_elsewhere & key_bit(c, k))
 			due = 0;
 		if (due < 0) {

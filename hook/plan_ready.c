@@ -260,7 +260,8 @@ bool ready_now(const struct lineage_state *s, const struct observation *o,
 	return false;
 }
 
-int64_t forget_ms(const struct lineage_state *s, const struct state_key *k)
+int64_t forget_ms(const struct lineage_state *s, const struct state_key *k,
+	const struct policy *p)
 {
 	int64_t max = 0;
 
@@ -272,6 +273,8 @@ int64_t forget_ms(const struct lineage_state *s, const struct state_key *k)
 			return -1;
 		/* While RETIRED, `bad` holds the versions WITH the record. */
 		ttl = ttl_history_max_at(&k->at[i].bad, gone);
+		if (ttl < p->ttl_floor)
+			ttl = p->ttl_floor;
 		if (gone + ttl * SECOND > max)
 			max = gone + ttl * SECOND;
 	}

@@ -37,7 +37,8 @@ bool served_everywhere(const struct lineage_state *s,
 	const struct observation *o, const struct state_key *k);
 
 /* When no cache can hold the record of a RETIRED key any more; -1 unknown. */
-int64_t forget_ms(const struct lineage_state *s, const struct state_key *k);
+int64_t forget_ms(const struct lineage_state *s, const struct state_key *k,
+	const struct policy *p);
 
 /* Readiness at one owner name by time alone; -1 when not converged. */
 int64_t ready_at_owner(const struct key_at *at, const struct policy *p);

@@ -397,7 +397,7 @@ static void test_retired_unheard(void **state)
 	f.ans[0][1].verdict = OBS_GOOD;
 	after(&f, 60);
 	sweep(&f);
-	assert_int_equal(forget_ms(&f.s, key(&f, 1)), f.now + 3600 * 1000);
+	assert_int_equal(forget_ms(&f.s, key(&f, 1), &f.p), f.now + 3600 * 1000);
 	fx_release(&f);
 }
 
@@ -410,27 +410,27 @@ static void test_forget_ms(void **state)
 	plan_set_role(&f.s, key(&f, 1), KEY_RETIRED, f.now);
 	after(&f, 60);
 	sweep(&f);
-	assert_int_equal(forget_ms(&f.s, key(&f, 1)), -1);
+	assert_int_equal(forget_ms(&f.s, key(&f, 1), &f.p), -1);
 	for (size_t j = 0; j < 2; j++)
 		f.ans[0][j].has = 2;
 	after(&f, 60);
 	sweep(&f);
 	/* gone at one owner name only */
-	assert_int_equal(forget_ms(&f.s, key(&f, 1)), -1);
+	assert_int_equal(forget_ms(&f.s, key(&f, 1), &f.p), -1);
 	serve(&f, 2);
 	after(&f, 60);
 	sweep(&f);
-	assert_int_equal(forget_ms(&f.s, key(&f, 1)), f.now + 3600 * 1000);
+	assert_int_equal(forget_ms(&f.s, key(&f, 1), &f.p), f.now + 3600 * 1000);
 	/* one server shows it again, with a larger TTL */
 	f.ans[1][1].has = 3;
 	f.ans[1][1].ttl = 7200;
 	after(&f, 60);
 	sweep(&f);
-	assert_int_equal(forget_ms(&f.s, key(&f, 1)), -1);
+	assert_int_equal(forget_ms(&f.s, key(&f, 1), &f.p), -1);
 	f.ans[1][1].has = 2;
 	after(&f, 60);
 	sweep(&f);
-	assert_int_equal(forget_ms(&f.s, key(&f, 1)), f.now + 7200 * 1000);
+	assert_int_equal(forget_ms(&f.s, key(&f, 1), &f.p), f.now + 7200 * 1000);
 	fx_release(&f);
 }
 
@@ -445,7 +445,24 @@ static void test_forget_without_a_sight(void **state)
 	serve(&f, 2);
 	after(&f, 60);
 	sweep(&f);
-	assert_int_equal(forget_ms(&f.s, key(&f, 1)), f.now + 3600 * 1000);
+	assert_int_equal(forget_ms(&f.s, key(&f, 1), &f.p), f.now + 3600 * 1000);
+	fx_release(&f);
+}
+
+/* Resolvers keep it for at least ttl_floor. */
+static void test_forget_floor(void **state)
+{
+	struct fx f;
+
+	(void)state;
+	fx_steady(&f, 1, 2);
+	f.p.ttl_floor = 7200;
+	plan_set_role(&f.s, key(&f, 1), KEY_RETIRED, f.now);
+	serve(&f, 2);
+	after(&f, 60);
+	sweep(&f);
+	assert_int_equal(
+		forget_ms(&f.s, key(&f, 1), &f.p), f.now + 7200 * 1000);
 	fx_release(&f);
 }
 
@@ -463,7 +480,7 @@ static void test_forget_after_a_gap(void **state)
 	after(&f, DAY);
 	serve(&f, 2);
 	sweep(&f);
-	assert_int_equal(forget_ms(&f.s, key(&f, 1)), f.now + 3600 * 1000);
+	assert_int_equal(forget_ms(&f.s, key(&f, 1), &f.p), f.now + 3600 * 1000);
 	fx_release(&f);
 }
 
@@ -568,10 +585,10 @@ static void test_doubt(void **state)
 		assert_int_equal(key(&f, 2)->at[i].rec, REC_RUMOURED);
 	}
 	assert_false(ready(&f, 2));
-	assert_int_equal(forget_ms(&f.s, key(&f, 3)), -1);
+	assert_int_equal(forget_ms(&f.s, key(&f, 3), &f.p), -1);
 	after(&f, 60);
 	sweep(&f);
-	assert_int_equal(forget_ms(&f.s, key(&f, 3)), f.now + 3600 * 1000);
+	assert_int_equal(forget_ms(&f.s, key(&f, 3), &f.p), f.now + 3600 * 1000);
 	check_ready_at(&f, 2, f.now + 7200 * 1000);
 	fx_release(&f);
 }
@@ -608,6 +625,7 @@ int main(void)
 		cmocka_unit_test(test_retired_unheard),
 		cmocka_unit_test(test_forget_ms),
 		cmocka_unit_test(test_forget_without_a_sight),
+		cmocka_unit_test(test_forget_floor),
 		cmocka_unit_test(test_forget_after_a_gap),
 		cmocka_unit_test(test_wanted_again),
 		cmocka_unit_test(test_roles_keep_the_run),
