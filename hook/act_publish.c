@@ -11,6 +11,7 @@
 
 #include "hook/base/auto.h"
 #include "hook/base/log.h"
+#include "hook/sense.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,19 +56,20 @@ static enum status add_and_remove(struct session *s, const struct action *a,
 	return st;
 }
 
-/* A first RRset promises every algorithm that is served here, also that of
- * another lineage. */
+/* A first RRset promises every key that is served here, also that of another
+ * lineage, which may have gone live since the sweep: from then on senders ask
+ * for a match. */
 static enum status add_served(struct session *s, size_t owner,
 	struct tlsa_rrset *set, struct err *err)
 {
-	const struct state_key *cur = state_key_role(&s->st, KEY_CURRENT);
-	enum status st = ST_OK;
+	enum status st = sense_claims(s, err);
 
-	if (cur != NULL)
-		st = tlsa_rrset_add_spki(set, &cur->spki, err);
+	for (size_t i = 0; st == ST_OK && i < s->st.n_keys; i++)
+		if (state_key_may_be_served(&s->st, &s->st.key[i]))
+			st = tlsa_rrset_add_spki(
+				set, &s->st.key[i].spki, err);
 	for (size_t i = 0; st == ST_OK && i < s->n_claims; i++)
-		if (s->claim[i].owner == owner &&
-			s->claim[i].role == KEY_CURRENT)
+		if (s->claim[i].owner == owner && s->claim[i].may_be_served)
 			st = tlsa_rrset_add_spki(set, &s->claim[i].spki, err);
 	return st;
 }

@@ -281,7 +281,7 @@ static enum status unpublished(struct session *s, const struct state_gen *g,
 enum status act_promote(
 	struct session *s, const struct action *a, struct err *err)
 {
-	const struct state_gen *g = state_gen_find(&s->st, a->gen);
+	struct state_gen *g = state_gen_find(&s->st, a->gen);
 	unsigned from = s->st.live_gen;
 	bool good = false, stale = false, same_key;
 	struct err trouble = ERR_INIT;
@@ -299,6 +299,7 @@ enum status act_promote(
 		.spki = g->spki,
 		.since_ms = now,
 	};
+	g->tried_ms = now;
 	st = session_commit(s, err);
 	if (st != ST_OK)
 		return st;

@@ -144,8 +144,8 @@ void sense_fitness(struct session *s)
 
 /* ---- other lineages at the same names ---- */
 
-static enum status add_claim(struct session *s, const struct state_key *k,
-	size_t owner, struct err *err)
+static enum status add_claim(struct session *s, const struct lineage_state *o,
+	const struct state_key *k, size_t owner, struct err *err)
 {
 	struct claim *p =
 		reallocarray(s->claim, s->n_claims + 1, sizeof(*p));
@@ -154,7 +154,10 @@ static enum status add_claim(struct session *s, const struct state_key *k,
 		return err_set(err, ST_NOMEM, "out of memory");
 	s->claim = p;
 	s->claim[s->n_claims++] = (struct claim){
-		.spki = k->spki, .role = k->role, .owner = owner
+		.spki = k->spki,
+		.role = k->role,
+		.may_be_served = state_key_may_be_served(o, k),
+		.owner = owner,
 	};
 	return ST_OK;
 }
@@ -170,7 +173,7 @@ static enum status claims_of(struct session *s, const struct lineage_state *o,
 				0)
 				continue;
 			for (size_t k = 0; k < o->n_keys; k++) {
-				st = add_claim(s, &o->key[k], j, err);
+				st = add_claim(s, o, &o->key[k], j, err);
 				if (st != ST_OK)
 					return st;
 			}

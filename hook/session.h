@@ -39,6 +39,7 @@ struct engine {
 struct claim {
 	struct spki spki;
 	enum key_role role;
+	bool may_be_served;
 	size_t owner; /* index into our owners */
 };
 

@@ -158,6 +158,17 @@ static struct key_at *new_at(size_t n_owners)
 	return at;
 }
 
+bool state_key_may_be_served(
+	const struct lineage_state *s, const struct state_key *k)
+{
+	const struct state_gen *g = state_gen_of(s, &k->spki);
+
+	if (k->role == KEY_RETIRED)
+		return false;
+	return k->role == KEY_CURRENT || k->role == KEY_PREVIOUS ||
+	       (g != NULL && (g->tried_ms != 0 || g->rollbacks > 0));
+}
+
 enum status state_key_add(struct lineage_state *s, const struct spki *spki,
 	enum key_alg alg, enum key_role role, struct state_key **ret,
 	struct err *err)

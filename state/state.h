@@ -106,6 +106,7 @@ struct state_gen {
 	int64_t taken_ms;
 	unsigned rollbacks; /* how often a promotion of it was undone */
 	int64_t retry_ms;   /* not before this time again */
+	int64_t tried_ms;   /* a switch to it was begun; 0 never */
 };
 
 enum intent_kind {
@@ -186,6 +187,10 @@ struct state_gen *state_gen_find(const struct lineage_state *s, unsigned n);
 /* Newest generation of this key, NULL when none. */
 struct state_gen *state_gen_of(
 	const struct lineage_state *s, const struct spki *spki);
+/* Some mail server may serve it: it is live, was live and is not known to be
+ * gone, or a switch to it was begun. */
+bool state_key_may_be_served(
+	const struct lineage_state *s, const struct state_key *k);
 /* Adds with zeroed fields and hidden records; ST_REFUSED over the limit. The
  * pointer is valid until the next add or remove. */
 enum status state_key_add(struct lineage_state *s, const struct spki *spki,

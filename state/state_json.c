@@ -164,6 +164,8 @@ static void put_gen(json_t *o, const struct state_gen *g, bool *ok)
 	put_int(o, "taken_ms", g->taken_ms, ok);
 	put_int(o, "rollbacks", g->rollbacks, ok);
 	put_later(o, "retry_ms", g->retry_ms, ok);
+	if (g->tried_ms != 0)
+		put_later(o, "tried_ms", g->tried_ms, ok);
 }
 
 static void put_issue(json_t *o, const struct lineage_state *s, bool *ok)

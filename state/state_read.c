@@ -355,6 +355,8 @@ static void get_gen(
 	ret->taken_ms = get_ms(&o, "taken_ms");
 	ret->rollbacks = get_count(&o, "rollbacks");
 	ret->retry_ms = get_ms(&o, "retry_ms");
+	if (has(&o, "tried_ms"))
+		ret->tried_ms = get_ms(&o, "tried_ms");
 	close_object(&o);
 }
 

@@ -2,6 +2,7 @@
  * end at one RRset are one change, and what is served is there first. */
 #include "hook/act.h"
 #include "hook/base/log.h"
+#include "hook/engine.h"
 #include "providers/api.h"
 
 #include "tests/unit/store_fixture.h"
@@ -154,6 +155,7 @@ static const struct provider_ops record_ops = {
 
 /* ---- lineages ---- */
 
+static const struct config no_config;
 static struct env env;
 static struct engine engine = { .env = &env };
 static struct cfg_provider provider;
@@ -224,6 +226,7 @@ static int begin(void **state)
 	memset(&w, 0, sizeof(w));
 	provider = (struct cfg_provider){ .name = name, .ops = &set_ops };
 	log_init(LOG_ALERT_L);
+	engine.cfg = &no_config;
 	assert_int_equal(env_here(NULL, &env, &e), ST_OK);
 	return setup(state);
 }
@@ -281,6 +284,59 @@ static void test_two_names_one_target(void **state)
 	done(one);
 }
 
+static void one_key(struct session *one, unsigned char c, enum key_role role,
+	unsigned rollbacks, int64_t tried_ms)
+{
+	struct spki spki = key_of(c);
+	struct state_key *k;
+	struct state_gen *g;
+
+	assert_int_equal(state_key_add(
+				 &one->st, &spki, KEY_ECDSA_P256, role, &k, &e),
+		ST_OK);
+	if (role == KEY_PREVIOUS || role == KEY_RETIRED)
+		return;
+	assert_int_equal(state_gen_add(&one->st, &g, &e), ST_OK);
+	g->n = one->st.next_gen++;
+	g->spki = spki;
+	g->not_after_s = 1;
+	g->rollbacks = rollbacks;
+	g->tried_ms = tried_ms;
+}
+
+/* Somebody deleted the name just after a switch: a process of before may go on
+ * with the previous key for a while, and one that did not reload with a key that
+ * it was to switch to; in this lineage and in another one, whose state is read at
+ * that moment. */
+static void test_first_set_has_all_served(void **state)
+{
+	struct config cfg = { .lineage = cl, .n_lineages = 2 };
+	struct session *one, *other;
+
+	(void)state;
+	engine.cfg = &cfg;
+	engine.store = store;
+	other = lineage(1, "rsa", 10, 11, 1);
+	one_key(other, 12, KEY_PREVIOUS, 0, 0);
+	one_key(other, 13, KEY_CANDIDATE, 1, 0);
+	one_key(other, 14, KEY_CANDIDATE, 0, 1);
+	one_key(other, 15, KEY_CANDIDATE, 0, 0);
+	assert_int_equal(store_commit(other->sl, &other->st, &e), ST_OK);
+	one = lineage(0, "ecdsa", 1, 2, 1);
+	one_key(one, 3, KEY_PREVIOUS, 0, 0);
+	one_key(one, 4, KEY_CANDIDATE, 1, 0);
+	one_key(one, 5, KEY_CANDIDATE, 0, 0);
+	one_key(one, 6, KEY_RETIRED, 0, 0);
+	act_publish(&one, 1);
+	assert_int_equal(w.set.n, 8);
+	assert_true(has(1) && has(2) && has(3) && has(4));
+	assert_true(has(10) && has(12) && has(13) && has(14));
+	done(one);
+	done(other);
+	engine_release(&engine);
+	engine.n_owner_refs = 0;
+}
+
 /* Record by record, the next key's before the served one's would promise a key
  * that is not served. Digests are added in their order: 0 before 9. */
 static void test_served_key_first(void **state)
@@ -326,7 +382,8 @@ static void test_served_key_first_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_two_lineages_one_name),
-		T(test_two_names_one_target), T(test_served_key_first),
+		T(test_two_names_one_target), T(test_first_set_has_all_served),
+		T(test_served_key_first),
 		T(test_served_key_first_fails) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

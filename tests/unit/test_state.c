@@ -122,6 +122,7 @@ static void full_state(struct lineage_state *s)
 	g->taken_ms = 32;
 	g->rollbacks = 33;
 	g->retry_ms = 34;
+	g->tried_ms = 35;
 	s->live_gen = 2;
 	s->rolled_back_gen = 1;
 	(void)snprintf(s->rolled_back_why, STATE_WHY_MAX, "probe \"x\"\n");
