@@ -501,7 +501,8 @@ enum status engine_pass(struct engine *e,
 	struct engine_report *rep, struct err *err)
 {
 	const struct cfg_lineage **order = calloc(n + 1, sizeof(*order));
-	struct engine_report *r = calloc(CHUNK, sizeof(*r));
+	struct engine_report *r =
+		calloc(n < CHUNK ? n + 1 : CHUNK, sizeof(*r));
 	enum status st = ST_OK;
 
 	if (order == NULL || r == NULL)
