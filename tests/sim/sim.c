@@ -1,22 +1,33 @@
 /*
- * sim [-v] [-f FAULT] [WORLDS [SEED]]
+ * sim [-v] [-s] [-j JOBS] [-f FAULT] [-n MISHAPS] [LIVES [SEED]]
  *
- * Runs danelaw's decision through random worlds (world.c) and asserts the law
- * at every instant (dns.c). Without arguments: a few seconds of sound worlds,
- * then each fault of faults[] until it is caught; a fault that is never caught
- * means that the simulator is blind. Exit status 1 on any violation, or
- * blindness.
+ * Lives of mail hosts, one per seed, with the real program in them; the law is
+ * looked at whenever anything changes. Without LIVES: a few hundred, and each
+ * wrong decision of faults[] until it is noticed (one that is not means that
+ * the simulator is blind). A seed that fails is shrunk: what need not go wrong
+ * for it to fail is left out; then its story is told. -v tells everything. -s
+ * does not shrink. -n: only so many mishaps. Exit status 1: the law was broken, or we are blind.
+ *
+ * Lives run in child processes, a batch each: a process of danelaw that is
+ * killed in a life leaves its memory behind.
  */
 #include "world.h"
 
+#include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
-#define PASSES_MAX 2500 /* stormy ones of a world */
-#define CALM (25 * DAY)
-#define STUCK (8 * DAY)
-#define CONTROL_WORLDS 400
+#define BATCH 100
+#define CONTROL_LIVES 600
+#define STORY_MAX 60
+#define JOBS_MAX 64
+#define SAME 5 /* "law 1", "I2: t": the same kind of breach */
+#define BAD_MAX 20
 
 static const char *const faults[] = {
 	[FAULT_NONE] = "none",
@@ -33,176 +44,335 @@ static const char *const faults[] = {
 };
 _Static_assert(sizeof(faults) / sizeof(faults[0]) == FAULT__COUNT, "faults");
 
-/* Certbot's own timer. */
-static void renew(struct world *w)
+/* What children report; shared memory. */
+struct job {
+	pid_t pid;
+	unsigned long from, n, done;
+	struct stats stats;
+	bool bad;
+	unsigned long bad_seed;
+	char violation[400];
+};
+
+struct options {
+	bool loud, shrink;
+	enum fault fault;
+	unsigned jobs;
+	unsigned long stop_after; /* bad lives */
+	unsigned until;           /* no mishaps from this one on */
+};
+
+static struct world w;
+static struct job *jobs;
+static struct stats total;
+
+/* ---- one life ---- */
+
+static bool run_life(struct stats *stats, const struct options *o,
+	unsigned long seed, unsigned until, const uint8_t *skip, bool loud)
 {
-	if (!w->endpoint[0].pointed ||
-		w->lineage.not_after_s - w->t / 1000 >= w->cert_life_s / 3)
-		return;
-	w->lineage = new_cert(w, new_key(w));
-	say(w, "certbot renews: certificate %d on key %d", w->lineage.id,
-		w->lineage.key);
+	w.stats = stats;
+	w.fault = o->fault;
+	w.loud = loud;
+	w.until_mishap = until;
+	w.skip = skip;
+	return live(&w, seed);
 }
 
-static void sleep_until_next(struct world *w, int64_t pause)
+static void child(struct job *j, const struct options *o)
 {
-	int64_t at = w->timer;
-
-	if (w->calm && at < HOUR)
-		at = HOUR;
-	if (w->follows_wake && pause < at)
-		at = pause > 30 * SEC ? pause : 30 * SEC;
-	at += w->t + rnd_range(w, 0, 5 * SEC);
-	if (at < w->absent_until)
-		at = w->absent_until;
-	world_until(w, at);
-	renew(w);
-}
-
-/* In the calm every rollover ends, and the certificate never runs out. */
-static void check_rest(struct world *w, const int64_t *since)
-{
-	const struct state_gen *live =
-		state_gen_find(&w->disk, w->disk.live_gen);
-
-	/* Six days, and no certificate on the current key: it may run out. */
-	if (live == NULL ||
-		(live->not_after_s < w->t / 1000 &&
-			(w->p.issue_csr || w->cert_life_s > 10 * 86400)))
-		violate(w, "the live certificate has run out in the calm");
-	for (size_t i = 0; i < w->disk.n_keys; i++) {
-		const struct state_key *k = &w->disk.key[i];
-		int id = id_of_spki(&k->spki);
-
-		if (k->role != KEY_CURRENT && k->role != KEY_NEXT &&
-			w->t - since[id] > STUCK)
-			violate(w, "key %d has been %s for %lld days", id,
-				key_role_name(k->role),
-				(long long)((w->t - since[id]) / DAY));
-	}
-}
-
-/* since when each key has its role */
-static void note_roles(struct world *w, int64_t *since, uint8_t *role)
-{
-	for (size_t i = 0; i < w->disk.n_keys; i++) {
-		const struct state_key *k = &w->disk.key[i];
-		int id = id_of_spki(&k->spki);
-
-		if (role[id] == k->role + 1)
+	/* memory that was given back is wanted again at once */
+	(void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
+	(void)mallopt(M_TOP_PAD, 4 << 20);
+	(void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
+	for (unsigned long i = 0; i < j->n; i++) {
+		j->done = i;
+		if (run_life(&j->stats, o, j->from + i, o->until, NULL,
+			    o->loud))
 			continue;
-		role[id] = (uint8_t)(k->role + 1);
-		since[id] = w->t;
+		j->bad = true;
+		j->bad_seed = j->from + i;
+		(void)snprintf(j->violation, sizeof(j->violation), "%s",
+			w.violation);
+		break;
+	}
+	j->done = j->n;
+}
+
+/* ---- in a process of its own ---- */
+
+/* Runs f there; false when it died. What it prints comes out. */
+static bool apart(void (*f)(void *arg), void *arg)
+{
+	pid_t pid;
+	int status;
+
+	(void)fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		abort();
+	if (pid == 0) {
+		f(arg);
+		(void)fflush(stdout);
+		_exit(0);
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* ---- shrinking ---- */
+
+struct shrink {
+	const struct options *o;
+	unsigned long seed;
+	/* shared with the children */
+	bool fails;
+	unsigned n; /* mishaps before the violation */
+	unsigned until;
+	uint8_t skip[MISHAPS];
+	char violation[400];
+};
+
+static void try_life(void *arg)
+{
+	struct shrink *s = arg;
+	struct stats stats = { .lives = 0 };
+
+	s->fails = !run_life(
+		&stats, s->o, s->seed, s->until, s->skip, false);
+	s->n = w.n_mishaps;
+	/* another breach is another story */
+	if (s->fails && s->violation[0] != '\0')
+		s->fails = strncmp(s->violation, w.violation, SAME) == 0;
+	else if (s->fails)
+		(void)snprintf(s->violation, sizeof(s->violation), "%s",
+			w.violation);
+}
+
+static bool still_fails(struct shrink *s)
+{
+	s->fails = true;
+	(void)apart(try_life, s);
+	return s->fails;
+}
+
+/* From the last one on, for what is left out does not move what came before. */
+static void leave_out(struct shrink *s, unsigned n)
+{
+	for (unsigned step = n > 64 ? n / 8 : 4; step > 0; step /= 2) {
+		for (unsigned i = n; i > 0;) {
+			unsigned lo = i > step ? i - step : 0;
+			uint8_t was[MISHAPS];
+
+			memcpy(was, s->skip, sizeof(was));
+			memset(s->skip + lo, 1, i - lo);
+			if (memcmp(was, s->skip, sizeof(was)) != 0 &&
+				!still_fails(s))
+				memcpy(s->skip, was, sizeof(was));
+			i = lo;
+		}
 	}
 }
 
-static void storm_and_calm(struct world *w)
+static void tell_story(void *arg)
 {
-	static int64_t since[IDS];
-	static uint8_t role[IDS];
-	int64_t calm_at;
+	struct shrink *s = arg;
+	struct stats stats = { .lives = 0 };
+	unsigned first, lines = 0;
 
-	memset(since, 0, sizeof(since));
-	memset(role, 0, sizeof(role));
-	for (int i = 0; i < PASSES_MAX && w->t - w->start < 60 * DAY &&
-			w->violations == 0 && w->n_keys < IDS / 2;
-		i++) {
-		sleep_until_next(w, pass(w));
-		note_roles(w, since, role);
+	/* loud, but only into the trace */
+	(void)freopen("/dev/null", "w", stdout);
+	(void)run_life(&stats, s->o, s->seed, s->until, s->skip, true);
+	first = w.n_trace > TRACE ? w.n_trace - TRACE : 0;
+	for (unsigned i = w.n_trace; i > first; i--)
+		if (w.trace[(i - 1) % TRACE].story && ++lines == STORY_MAX) {
+			first = i - 1;
+			break;
+		}
+	for (unsigned i = first; i < w.n_trace; i++)
+		if (w.trace[i % TRACE].story)
+			(void)fprintf(stderr, "%9.2f h  %s\n",
+				(double)w.trace[i % TRACE].at / (double)HOUR,
+				w.trace[i % TRACE].text);
+}
+
+static void story(const struct options *o, unsigned long seed)
+{
+	struct shrink *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned n, kept = 0;
+
+	if (s == MAP_FAILED)
+		abort();
+	s->o = o;
+	s->seed = seed;
+	s->until = o->until;
+	if (!still_fails(s)) {
+		(void)printf("seed %lu does not fail again: the simulator is "
+			     "not deterministic\n", seed);
+		return;
 	}
-	calm_down(w);
-	calm_at = w->t;
-	while (w->violations == 0 && w->t - calm_at < CALM &&
-		w->fault == FAULT_NONE) {
-		sleep_until_next(w, pass(w));
-		note_roles(w, since, role);
+	n = s->n < MISHAPS ? s->n : MISHAPS;
+	s->until = n;
+	if (o->shrink) {
+		if (!still_fails(s))
+			s->until = o->until;
+		leave_out(s, n);
 	}
-	if (w->violations == 0 && w->fault == FAULT_NONE)
-		check_rest(w, since);
+	for (unsigned i = 0; i < n; i++)
+		kept += s->skip[i] == 0;
+	(void)printf("the story of seed %lu, %u of %u mishaps left:\n", seed,
+		kept, n);
+	(void)apart(tell_story, s);
 }
 
-static bool run_world(struct world *w, unsigned long seed)
-{
-	bool ok;
+/* ---- many ---- */
 
-	world_init(w, seed);
-	w->stats->worlds++;
-	storm_and_calm(w);
-	ok = w->violations == 0;
-	world_release(w);
-	return ok;
+static void add_stats(const struct stats *s)
+{
+	unsigned long *to = &total.lives;
+	const unsigned long *from = &s->lives;
+
+	for (; to < (unsigned long *)&total.virtual_ms; to++, from++)
+		*to += *from;
+	total.virtual_ms += s->virtual_ms;
 }
 
-static void print_trace(const struct world *w)
+static bool launch(struct job *j, const struct options *o, unsigned long from,
+	unsigned long n)
 {
-	unsigned first = w->n_trace > TRACE ? w->n_trace - TRACE : 0;
+	pid_t pid;
 
-	for (unsigned i = first; i < w->n_trace; i++)
-		(void)printf("%s\n", w->trace[i % TRACE]);
-	(void)printf("VIOLATION seed=%lu: %s\n", w->seed, w->violation);
+	memset(j, 0, sizeof(*j));
+	j->from = from;
+	j->n = n;
+	(void)fflush(stdout);
+	pid = fork();
+	if (pid != 0) {
+		j->pid = pid;
+		return pid > 0;
+	}
+	child(j, o);
+	(void)fflush(stdout);
+	_exit(0);
 }
 
-static void print_stats(const struct stats *s, double seconds)
+/* A batch has ended: true when a life in it broke the law. */
+static bool reap(struct job *j, int status)
 {
-	(void)printf("%lu worlds, %lu runs, %lu decisions in %.1f s: %lu "
-		     "promotions (%lu of a new key), %lu rolled back, %lu "
-		     "retired, %lu forgotten, %lu issued, %lu holds, %lu "
-		     "kills, %lu clock doubts\n",
-		s->worlds, s->passes, s->decisions, seconds, s->promotions,
-		s->rollovers, s->roll_backs, s->retired, s->forgotten,
-		s->issued, s->held, s->crashes, s->doubts);
+	bool bad = j->bad;
+
+	j->pid = 0;
+	add_stats(&j->stats);
+	if (bad)
+		(void)printf("VIOLATION seed=%lu: %s\n", j->bad_seed,
+			j->violation);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		j->bad_seed = j->from + j->done;
+		(void)printf("VIOLATION seed=%lu: the program died there "
+			     "(status %d)\n", j->bad_seed, status);
+		bad = true;
+	}
+	return bad;
+}
+
+/* The number of bad lives, at most o->stop_after; *ret_seed: of the first. */
+static unsigned long run_many(const struct options *o, unsigned long lives,
+	unsigned long seed, unsigned long *ret_seed)
+{
+	unsigned long next = 0, bad = 0, said = 0;
+	unsigned running = 0;
+
+	while (running > 0 || (next < lives && bad < o->stop_after)) {
+		int status;
+		pid_t pid;
+
+		for (unsigned i = 0; i < o->jobs && bad < o->stop_after; i++) {
+			unsigned long n = lives - next < BATCH ? lives - next
+							      : BATCH;
+
+			if (jobs[i].pid != 0 || n == 0)
+				continue;
+			if (!launch(&jobs[i], o, seed + next, n))
+				abort();
+			next += n;
+			running++;
+		}
+		pid = wait(&status);
+		for (unsigned i = 0; pid > 0 && i < o->jobs; i++) {
+			if (jobs[i].pid != pid)
+				continue;
+			running--;
+			if (reap(&jobs[i], status) && bad++ == 0)
+				*ret_seed = jobs[i].bad_seed;
+		}
+		if (lives > 100000 && total.lives / 50000 != said) {
+			said = total.lives / 50000;
+			(void)printf("%lu lives\n", total.lives);
+			(void)fflush(stdout);
+		}
+	}
+	return bad;
 }
 
 static double seconds_now(void)
 {
 	struct timespec t = { .tv_sec = 0 };
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	/* not that of the world */
+	(void)timespec_get(&t, TIME_UTC);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Number of bad worlds. seconds > 0: stop after that time. */
-static unsigned run_sound(struct world *w, unsigned long worlds,
-	unsigned long seed, double seconds)
+static void print_stats(unsigned long seed, unsigned long bad, double seconds)
+{
+	const struct stats *s = &total;
+
+	(void)printf("%lu lives (seeds %lu to %lu), %.0f years, in %.1f s: "
+		     "%lu runs, %lu sweeps, %lu decisions, %lu system calls, "
+		     "%lu certificates went live, %lu on a new key, %lu rolled "
+		     "back, %lu keys retired, %lu forgotten, %lu issued; %lu "
+		     "mishaps, %lu kills, %lu power cuts, %lu restores, %lu "
+		     "holds, %lu clock doubts: %lu lives broke the law\n",
+		s->lives, seed, seed + s->lives - 1,
+		(double)s->virtual_ms / (365.25 * (double)DAY), seconds,
+		s->passes, s->sweeps, s->decisions, s->calls, s->promotions,
+		s->rollovers, s->roll_backs, s->retired, s->forgotten,
+		s->issued, s->mishaps, s->kills, s->power_cuts, s->restores,
+		s->holds, s->doubts, bad);
+}
+
+static unsigned long sound(const struct options *o, unsigned long lives,
+	unsigned long seed)
 {
 	double start = seconds_now();
-	unsigned bad = 0;
+	unsigned long first = 0, bad;
 
-	for (unsigned long i = 0; i < worlds; i++) {
-		if (seconds > 0 && seconds_now() - start > seconds)
-			break;
-		if (run_world(w, seed + i))
-			continue;
-		if (bad++ == 0)
-			print_trace(w);
-		else
-			(void)printf("VIOLATION seed=%lu: %s\n", w->seed,
-				w->violation);
-	}
-	print_stats(w->stats, seconds_now() - start);
+	memset(&total, 0, sizeof(total));
+	bad = run_many(o, lives, seed, &first);
+	print_stats(seed, bad, seconds_now() - start);
+	if (bad > 0)
+		story(o, first);
 	return bad;
 }
 
-/* Each broken rule must be caught. */
-static unsigned run_controls(struct world *w)
+/* Each wrong decision must be noticed. */
+static unsigned long controls(struct options o)
 {
-	unsigned blind = 0;
+	unsigned long blind = 0;
 
+	o.stop_after = 1;
 	for (int f = FAULT_NONE + 1; f < FAULT__COUNT; f++) {
-		unsigned long i = 0;
+		unsigned long seed;
 
-		w->fault = (enum fault)f;
-		while (i < CONTROL_WORLDS && run_world(w, i))
-			i++;
-		if (i < CONTROL_WORLDS) {
-			(void)printf("control %s: caught in world %lu: %s\n",
-				faults[f], i, w->violation);
-		} else {
-			(void)printf("control %s: NOT CAUGHT\n", faults[f]);
+		o.fault = (enum fault)f;
+		(void)printf("control %s: ", faults[f]);
+		if (run_many(&o, CONTROL_LIVES, 1, &seed) == 0) {
+			(void)printf("NOT NOTICED\n");
 			blind++;
 		}
 	}
-	w->fault = FAULT_NONE;
 	return blind;
 }
 
@@ -218,8 +388,8 @@ static bool fault_parse(const char *name, enum fault *ret)
 
 static int usage(void)
 {
-	(void)fprintf(stderr, "usage: sim [-v] [-f FAULT] [WORLDS [SEED]]\n"
-			      "faults:");
+	(void)fprintf(stderr, "usage: sim [-v] [-s] [-j JOBS] [-f FAULT] "
+			      "[-n MISHAPS] [LIVES [SEED]]\nfaults:");
 	for (int f = 0; f < FAULT__COUNT; f++)
 		(void)fprintf(stderr, " %s", faults[f]);
 	(void)fprintf(stderr, "\n");
@@ -228,32 +398,42 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-	static struct world w;
-	struct stats stats = { .worlds = 0 }, control = { .worlds = 0 };
-	unsigned long worlds = 0, seed = 0;
-	unsigned bad;
-	int i = 1;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct options o = { .shrink = true,
+		.jobs = cpus > 0 && cpus < JOBS_MAX ? (unsigned)cpus : 1,
+		.stop_after = BAD_MAX,
+		.until = UINT32_MAX };
+	unsigned long lives = 0, seed = 1, bad;
+	int c;
 
-	w.stats = &stats;
-	for (; i < argc && argv[i][0] == '-'; i++) {
-		if (strcmp(argv[i], "-v") == 0)
-			w.loud = true;
-		else if (strcmp(argv[i], "-f") == 0 && i + 1 < argc &&
-			 fault_parse(argv[i + 1], &w.fault))
-			i++;
-		else
+	while ((c = getopt(argc, argv, "vsj:f:n:")) != -1) {
+		if (c == 'v')
+			o.loud = true;
+		else if (c == 's')
+			o.shrink = false;
+		else if (c == 'j')
+			o.jobs = (unsigned)strtoul(optarg, NULL, 10);
+		else if (c == 'n')
+			o.until = (unsigned)strtoul(optarg, NULL, 10);
+		else if (c != 'f' || !fault_parse(optarg, &o.fault))
 			return usage();
 	}
-	if (argc - i > 2)
+	if (argc - optind > 2 || o.jobs == 0 || o.jobs > JOBS_MAX)
 		return usage();
-	if (i < argc)
-		worlds = strtoul(argv[i], NULL, 10);
-	if (i + 1 < argc)
-		seed = strtoul(argv[i + 1], NULL, 10);
-	if (worlds > 0)
-		return run_sound(&w, worlds, seed, 0) > 0;
-	bad = run_sound(&w, 100000, 0, 8);
-	w.stats = &control;
-	bad += run_controls(&w);
-	return bad > 0;
+	if (optind < argc)
+		lives = strtoul(argv[optind], NULL, 10);
+	if (optind + 1 < argc)
+		seed = strtoul(argv[optind + 1], NULL, 10);
+	jobs = mmap(NULL, JOBS_MAX * sizeof(*jobs), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (jobs == MAP_FAILED)
+		return 2;
+	if (lives > 0)
+		return sound(&o, lives, seed) > 0;
+	if (!disk_selftest()) {
+		(void)printf("the simulated disk is not what it should be\n");
+		return 1;
+	}
+	bad = sound(&o, 300, 1);
+	return bad + controls(o) > 0;
 }
