@@ -250,6 +250,11 @@ static void judge_served(struct session *s, const struct probe_set *ps,
 				at, hex);
 		return;
 	}
+	/* Another lineage brings it; two must not wait for each other with
+	 * their first records. */
+	if (ps->unpublished[endpoint_of(ps, j)] && !is_ours(s, &j->spki) &&
+		is_claimed(s, &j->spki))
+		return;
 	if (outage)
 		mismatch(s, true,
 			"OUTAGE: %s serves key %.16s..., which matches no "
