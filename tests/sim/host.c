@@ -489,5 +489,9 @@ void host_init(struct world *w)
 	disk_use(w->disk);
 	disk_hook(w->disk, law_before, w);
 	disk_make_dir(w->disk, "/sim");
+	if (chance(w, 20)) /* signals, and a file system that writes little */
+		disk_flaky(w->disk, 10, 10, disk_chance, w);
+	if (chance(w, 10)) /* NFS */
+		disk_old(w->disk, true, chance(w, 50));
 	disk_set_boot_id(w->disk, "boot-0");
 }
