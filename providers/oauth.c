@@ -178,6 +178,8 @@ enum status oauth_login_jwt(
 	auto_buf text = BUF_INIT(16384);
 	enum status st = make_jwt(o, jwt, &text, err);
 
+	/* A login that failed is tried again by the next call. */
+	buf_release(&o->form);
 	o->form = (struct buf)BUF_INIT(32768);
 	if (!st)
 		st = rest_form(&o->form, err, "grant_type", GRANT_JWT,

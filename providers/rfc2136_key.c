@@ -158,7 +158,8 @@ static enum status key_block(struct scan *s, struct tsig_key *ret)
 	if (st)
 		return st;
 	struct err why = ERR_INIT;
-	if (name_canon(s->token, ret->name, &why))
+	/* The root is a name, but not of a key. */
+	if (name_canon(s->token, ret->name, &why) || !ret->name[1])
 		return fail(s, "the name of the key is not a domain name");
 	/* Without the dot, as configurations write it. */
 	ret->name[strlen(ret->name) - 1] = '\0';

@@ -48,6 +48,11 @@ static void on_start(void *arg, const XML_Char *name, const XML_Char **attrs)
 	(void)attrs;
 	if (r->st)
 		return;
+	/* To expat these are names. (Namespaces in XML 1.0, 4) */
+	if (colon == name || (colon && (!colon[1] || strchr(colon + 1, ':')))) {
+		stop(r, ST_RETRY, "an element with a colon out of place");
+		return;
+	}
 	if (r->depth == XML_DEPTH_MAX || ++r->n > XML_ELEMENTS_MAX) {
 		stop(r, ST_RETRY, "it is too deep, or has too many elements");
 		return;

@@ -323,7 +323,7 @@ enum status ini_parse(
 	enum status st = ST_OK;
 	struct span s;
 
-	if (len > TEXT_MAX || strlen(text) != len)
+	if (len > TEXT_MAX || memchr(text, '\0', len) != NULL)
 		return err_set(err, ST_REFUSED,
 			"too large, or holds NUL: not a renewal configuration");
 	while (st == ST_OK && r.p < r.end) {

@@ -407,6 +407,31 @@ static void test_google_conflict(void **state)
 	}
 }
 
+/* What was made for the first login must not be left behind: it is as good as
+ * a password for an hour. A sanitizer sees it. */
+static void test_google_login_again(void **state)
+{
+	static struct http_fake f;
+	char zone[DNS_NAME_MAX] = "";
+	struct err err = ERR_INIT;
+	void *ctx = NULL;
+
+	(void)state;
+	f = (struct http_fake){ .reply = { HTTP("503 Busy", "", "{}"),
+					HTTP("503 Busy", "", "{}") } };
+	assert_int_equal(google_at(&f, "/token", &ctx, &err), ST_OK);
+	for (int i = 0; i < 2; i++) {
+		auto_tlsa set = TLSA_RRSET_INIT;
+
+		err = (struct err)ERR_INIT;
+		assert_int_equal(
+			provider_google.get(ctx, OWNER, &set, zone, &err),
+			ST_RETRY);
+	}
+	provider_google.close(ctx);
+	assert_int_equal(fake_stop(&f), 2);
+}
+
 static void test_google_token_uri(void **state)
 {
 	static const char *const bad[] = { "http://evil.test/token", "token",
@@ -477,6 +502,7 @@ int main(void)
 		cmocka_unit_test(test_google_zones),
 		cmocka_unit_test(test_google_follow),
 		cmocka_unit_test(test_google_conflict),
+		cmocka_unit_test(test_google_login_again),
 		cmocka_unit_test(test_google_token_uri),
 		cmocka_unit_test(test_google_file),
 	};

@@ -62,6 +62,7 @@ static void key_files(void **state)
 		{ "", "k:1: does not begin with" },
 		{ "\nkeys \"home\" {", "k:2: does not begin" },
 		{ "key \"a b\" {", "not a domain name" },
+		{ "key . {", "not a domain name" },
 		{ "key home", "'{' is missing" },
 		{ "key home {", "ends inside" },
 		{ "key home {\nalgorithm hmac-md5;",

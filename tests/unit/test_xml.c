@@ -76,6 +76,9 @@ static void joins_text(void **state)
 static void refuses(void **state)
 {
 	static const char *const bad[][2] = {
+		{ "<a><:/></a>", "colon" },
+		{ "<a><b:/></a>", "colon" },
+		{ "<a:b:c/>", "colon" },
 		{ "", "no element" },
 		{ "plain", "syntax" },
 		{ "<a><b></a>", "mismatched" },
