@@ -112,7 +112,8 @@ fuzz-bins:
 		CFLAGS="-O1 -g -fsanitize=fuzzer-no-link" $(FUZZ)
 
 ifeq ($(BUILD),$(FUZZBUILD))
-$(FUZZBUILD)/tests/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libdanelaw.a
+$(FUZZBUILD)/tests/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h \
+		$(BUILD)/libdanelaw.a
 	$(say) FUZZ $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LDHARDEN) \
