@@ -9,15 +9,21 @@ SAN ?= 0
 DEV ?= 0
 
 PKGS = ldns libunbound libconfuse jansson libcurl openssl zlib expat
-WARN = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes \
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes \
 	-Wstrict-prototypes -Wvla -Wformat=2 -Wswitch-enum -Wundef \
 	-Wpointer-arith -Wwrite-strings
 # gcc only; texts for people may be cut.
 WARN += $(if $(findstring clang,$(shell $(CC) --version)),,\
 	-Wno-format-truncation)
 CFLAGS ?= -O2 -g
-HARDEN = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
-LDHARDEN = -pie -Wl,-z,relro,-z,now
+# What this compiler, on this machine, knows of these.
+try = $(shell $(CC) -Werror $(1) -c -x c -o /dev/null /dev/null 2>/dev/null \
+	&& echo "$(1)")
+HARDEN := -fPIE -fstack-protector-strong -U_FORTIFY_SOURCE \
+	-D_FORTIFY_SOURCE=3 $(foreach f,-fstack-clash-protection \
+	-fcf-protection=full -mbranch-protection=standard \
+	-ftrivial-auto-var-init=zero,$(call try,$(f)))
+LDHARDEN = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
 ifeq ($(DEV),1)
 WARN += -Werror
@@ -31,10 +37,10 @@ else
 BUILD ?= build/obj
 endif
 
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 ALL_CPPFLAGS = -I. -D_GNU_SOURCE -include hook/base/banned.h $(CPPFLAGS)
-ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) \
-	$(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) $(PKG_CFLAGS)
+LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 SRC := $(sort $(wildcard hook/*.c hook/base/*.c hook/check/*.c hook/dns/*.c \
 	hook/tls/*.c state/*.c providers/*.c))
@@ -126,7 +132,12 @@ fuzz: fuzz-bins
 # The simulator is the program's own objects, linked so that their system calls
 # end in a world of its own. -O2: a life is a few milliseconds.
 SIMSRC := $(sort $(wildcard tests/sim/*.c))
-SIMOBJ := $(SIMSRC:%.c=$(BUILD)/%.o)
+SIMOBJ := $(SIMSRC:tests/sim/%.c=$(BUILD)/sim/%.o)
+
+$(BUILD)/sim/%.o: tests/sim/%.c Makefile
+	$(say) CC $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/tests/sim: $(SIMOBJ) $(BUILD)/libdanelaw.a tests/sim/wraps_disk \
 		tests/sim/wraps_program
@@ -177,6 +188,7 @@ install: all
 		$(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 0644 hook/man/danelaw.conf.5 hook/man/danelaw-providers.5 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m 0644 hook/THREATS.md $(DESTDIR)$(PREFIX)/share/doc/danelaw/
 	install -m 0644 $(filter-out examples/exec,$(wildcard examples/*)) \
 		$(DESTDIR)$(PREFIX)/share/doc/danelaw/examples/
 	install -d $(DESTDIR)$(PREFIX)/share/doc/danelaw/examples/exec

@@ -2,6 +2,8 @@
  * uses, and say what was understood. */
 #include "hook/cmd.h"
 
+#include "hook/env_apart.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -70,9 +72,43 @@ static bool providers_open(const struct config *cfg)
 	return good;
 }
 
+/* Does the sandbox work here? Not when "run" and "hook" would refuse. */
+static bool sandbox_good(const struct config *cfg)
+{
+	struct config try = *cfg;
+	char missing[SANDBOX_TEXT_MAX];
+	struct env env = { .ctx = NULL };
+	struct err err = ERR_INIT;
+
+	if (cfg->sandbox == SANDBOX_OFF) {
+		printf("sandbox   off: the network is parsed where the private "
+		       "keys are\n");
+		return true;
+	}
+	try.sandbox = SANDBOX_AVAILABLE;
+	if (env_apart(&try, &env, missing, &err) != ST_OK) {
+		fprintf(stderr, "danelaw: %s: %s\n", cfg->path, err.text);
+		return false;
+	}
+	env.free(env.ctx);
+	if (missing[0] == '\0') {
+		printf("sandbox   works\n");
+		return true;
+	}
+	printf("sandbox   incomplete on this system, missing: %s\n", missing);
+	if (cfg->sandbox == SANDBOX_AVAILABLE)
+		return true;
+	fprintf(stderr,
+		"danelaw: %s: \"run\" and \"hook\" will do nothing here: "
+		"sandbox = \"required\", and this system lacks %s\n",
+		cfg->path, missing);
+	return false;
+}
+
 int cmd_config(const struct cli *cli, int argc, char **argv)
 {
 	struct config cfg;
+	bool good;
 
 	if (argc > 0)
 		return cli_usage("config: unexpected \"%s\"", argv[0]);
@@ -83,8 +119,10 @@ int cmd_config(const struct cli *cli, int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	printf("%s is good\nstate_dir %s\n", cfg.path, cfg.state_dir);
+	(void)fflush(stdout);
+	good = sandbox_good(&cfg);
 	for (size_t i = 0; i < cfg.n_lineages; i++)
 		print_lineage(&cfg.lineage[i]);
 	config_release(&cfg);
-	return cli_flushed(EXIT_DONE);
+	return cli_flushed(good ? EXIT_DONE : EXIT_USAGE);
 }

@@ -8,6 +8,7 @@
 #include "hook/base/clock.h"
 #include "hook/base/log.h"
 #include "hook/engine.h"
+#include "hook/env_apart.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -81,9 +82,14 @@ static int run_hook(const struct config *cfg, const struct cfg_lineage *cl)
 		.deadline_mono_ms = clock_mono_ms() + HOOK_BUDGET_MS,
 	};
 	struct engine_report rep;
+	char missing[SANDBOX_TEXT_MAX];
 	struct err err = ERR_INIT;
-	enum status st = env_here(cfg, &env, &err);
+	/* Its process must be there before a key is read. */
+	enum status st = env_apart(cfg, &env, missing, &err);
 
+	if (st == ST_OK && missing[0] != '\0')
+		log_event(LOG_WARN_L, "sandbox", "missing=%s",
+			log_quote(missing));
 	if (st == ST_OK)
 		st = store_open(cfg->state_dir, &e.store, &err);
 	if (st == ST_OK)

@@ -8,6 +8,7 @@
 #include "hook/base/clock.h"
 #include "hook/base/log.h"
 #include "hook/engine.h"
+#include "hook/env_apart.h"
 #include "hook/sense.h"
 
 #include <poll.h>
@@ -167,7 +168,9 @@ static int loop(struct engine *e, const struct cfg_lineage **list, size_t n,
 		/* Asked for once, not at every pass. */
 		e->renew_asked = e->retry_asked = false;
 		rc = worst(rep, n);
-		if (!wait || all_settled(rep, n) || stop) {
+		/* Without the network there is nothing to wait for. */
+		if (!wait || all_settled(rep, n) || stop ||
+			env_apart_gone(e->env)) {
 			for (size_t i = 0; i < n; i++)
 				say(&rep[i]);
 			break;
@@ -187,13 +190,32 @@ static int loop(struct engine *e, const struct cfg_lineage **list, size_t n,
 	return rc;
 }
 
+/* The network first: its process must be there before a key is read. */
+static int start(struct engine *e, struct env *env,
+	const struct cfg_lineage **list, size_t n, bool wait)
+{
+	char missing[SANDBOX_TEXT_MAX];
+	struct err err = ERR_INIT;
+	enum status st = env_apart(e->cfg, env, missing, &err);
+	bool caged = st == ST_OK;
+
+	if (st == ST_OK && missing[0] != '\0')
+		log_event(LOG_WARN_L, "sandbox", "missing=%s",
+			log_quote(missing));
+	if (st == ST_OK)
+		st = store_open(e->cfg->state_dir, &e->store, &err);
+	if (st == ST_OK)
+		return loop(e, list, n, wait);
+	fprintf(stderr, "danelaw: %s\n", err.text);
+	return !caged && st == ST_CONFIG ? EXIT_USAGE : EXIT_ATTENTION;
+}
+
 int cmd_run(const struct cli *cli, int argc, char **argv)
 {
 	struct env env = { .ctx = NULL };
 	struct engine e = { .mode = MODE_RUN, .env = &env };
 	const struct cfg_lineage **list;
 	struct config cfg;
-	struct err err = ERR_INIT;
 	bool wait = false;
 	int i = 0, rc;
 	size_t n;
@@ -217,13 +239,7 @@ int cmd_run(const struct cli *cli, int argc, char **argv)
 	e.retry_asked = i < argc;
 	(void)signal(SIGINT, on_signal);
 	(void)signal(SIGTERM, on_signal);
-	if (env_here(&cfg, &env, &err) == ST_OK &&
-		store_open(cfg.state_dir, &e.store, &err) == ST_OK) {
-		rc = loop(&e, list, n, wait);
-	} else {
-		fprintf(stderr, "danelaw: %s\n", err.text);
-		rc = EXIT_ATTENTION;
-	}
+	rc = start(&e, &env, list, n, wait);
 	engine_release(&e);
 	store_close(e.store);
 	if (env.free != NULL)

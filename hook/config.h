@@ -39,6 +39,13 @@ struct cfg_endpoint {
 
 enum issue_mode { ISSUE_CSR, ISSUE_HOOK };
 
+/* How the process that talks to the network is shut in (env_apart.h). */
+enum sandbox_mode {
+	SANDBOX_REQUIRED,  /* or nothing is done */
+	SANDBOX_AVAILABLE, /* as far as the system can */
+	SANDBOX_OFF	   /* no such process */
+};
+
 struct cfg_lineage {
 	char *name;
 	char *certbot; /* live folder of certbot's lineage */
@@ -73,6 +80,7 @@ struct cfg_lineage {
 struct config {
 	char *path;
 	char *state_dir;
+	enum sandbox_mode sandbox;
 	struct resolver_config resolver; /* borrows from here */
 	struct timing timing;
 	struct cfg_provider *provider;

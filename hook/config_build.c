@@ -17,6 +17,7 @@
 
 const struct opt_spec config_top_spec[] = {
 	{ "state_dir", false },
+	{ "sandbox", false },
 	{ NULL, false },
 };
 
@@ -249,9 +250,20 @@ static enum status build_lineages(
 enum status config_build(
 	const struct tree *t, struct config *ret, struct err *err)
 {
+	static const char *const sandbox[] = {
+		[SANDBOX_REQUIRED] = "required",
+		[SANDBOX_AVAILABLE] = "available",
+		[SANDBOX_OFF] = "off",
+		[SANDBOX_OFF + 1] = NULL,
+	};
+	size_t mode = SANDBOX_REQUIRED;
 	enum status st = tree_path(t, &t->top, "state_dir", "/var/lib/danelaw",
 		&ret->state_dir, err);
 
+	if (!st)
+		st = tree_choice(t, &t->top, "sandbox", sandbox,
+			SANDBOX_REQUIRED, &mode, err);
+	ret->sandbox = (enum sandbox_mode)mode;
 	if (!st)
 		st = build_resolver(t, &ret->resolver, err);
 	if (!st)

@@ -120,6 +120,8 @@ struct action __wrap_plan_next(const struct lineage_state *s,
 			a.why);
 	else
 		say(world, "  %s: %s", s->name, action_name(a.kind));
+	if (world->fault == FAULT_NONE && strncmp(a.why, "BUG", 3) == 0)
+		violate(world, "%.300s", a.why);
 	if ((a.kind == ACT_WAIT || a.kind == ACT_HOLD) && a.until_ms <= now)
 		violate(world, "waits until the past: %.200s", a.why);
 	return a;

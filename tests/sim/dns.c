@@ -353,10 +353,11 @@ void zone_update(struct world *w, size_t owner, const struct idset *add,
 	zone_change(w, owner, v);
 }
 
-/* A record that the world put back, and took away before we looked. */
+/* A record that the world put back, or a TTL that it raised, which came and went
+ * before we looked. */
 static bool unheard_of(const struct world *w, const struct served *sv, int id)
 {
-	return in_set(&sv->v.revived, id) &&
+	return (in_set(&sv->v.revived, id) || sv->v.ttl_by_world) &&
 	       (w->heard[sv->v.id] >> 2 * w->line_of_key[id] & HEARD) == 0;
 }
 

@@ -182,7 +182,8 @@ static void tell_story(void *arg)
 	unsigned first, lines = 0;
 
 	/* loud, but only into the trace */
-	(void)freopen("/dev/null", "w", stdout);
+	if (freopen("/dev/null", "w", stdout) == NULL)
+		return;
 	(void)run_life(&stats, s->o, s->seed, s->until, s->skip, true);
 	first = w.n_trace > TRACE ? w.n_trace - TRACE : 0;
 	for (unsigned i = w.n_trace; i > first; i--)
