@@ -561,10 +561,13 @@ enum status state_from_json(const char *text, size_t len,
 {
 	struct reader r = { .err = err, .st = ST_OK };
 	struct lineage_state s;
-	json_error_t je;
+	json_error_t je = { .line = 0 };
 	json_auto_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
 
-	if (root == NULL && json_error_code(&je) == json_error_out_of_memory)
+	/* jansson says nothing at all when it has no memory */
+	if (root == NULL &&
+		(json_error_code(&je) == json_error_unknown ||
+			json_error_code(&je) == json_error_out_of_memory))
 		return err_set(err, ST_NOMEM, "out of memory");
 	if (root == NULL)
 		return err_set(err, ST_REFUSED,

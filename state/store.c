@@ -530,6 +530,22 @@ enum status store_commit(
 		l->fd, "state.json", 0600, text.data, text.len, err);
 }
 
+struct sink {
+	struct buf *buf;
+	struct err *err;
+	enum status st;
+};
+
+/* Out of memory, json_dumps can lose a part of the line without a word. */
+static int sink_append(const char *text, size_t len, void *arg)
+{
+	struct sink *k = arg;
+
+	if (k->st == ST_OK)
+		k->st = buf_append(k->buf, text, len, k->err);
+	return k->st == ST_OK ? 0 : -1;
+}
+
 enum status store_history(struct store_lineage *l, int64_t wall_ms,
 	const char *event, const struct spki *key, unsigned gen,
 	const char *why, struct err *err)
@@ -537,8 +553,8 @@ enum status store_history(struct store_lineage *l, int64_t wall_ms,
 	char at[CLOCK_TEXT_MAX], hex[SPKI_HEX];
 	struct err shown; /* err_set makes any text printable ASCII */
 	json_auto_t *o = json_object();
-	auto_str line = NULL;
-	size_t len;
+	auto_buf line = BUF_INIT(65536);
+	struct sink k = { .buf = &line, .err = err, .st = ST_OK };
 	int bad;
 
 	(void)err_set(&shown, ST_OK, "%s", why);
@@ -550,14 +566,16 @@ enum status store_history(struct store_lineage *l, int64_t wall_ms,
 	if (gen != 0)
 		bad |= json_object_set_new(o, "generation", json_integer(gen));
 	bad |= json_object_set_new(o, "why", json_string(shown.text));
-	if (bad == 0)
-		line = json_dumps(o, JSON_COMPACT);
-	if (line == NULL)
+	if (bad != 0)
 		return err_set(err, ST_NOMEM, "out of memory");
-	len = strlen(line);
-	line[len] = '\n'; /* takes the place of the NUL: len is known */
+	if (json_dump_callback(o, sink_append, &k, JSON_COMPACT) != 0 &&
+		k.st == ST_OK)
+		k.st = err_set(err, ST_NOMEM, "out of memory");
+	(void)sink_append("\n", 1, &k);
+	if (k.st != ST_OK)
+		return k.st;
 	return atomicfile_append(
-		l->fd, "history.jsonl", 0600, line, len + 1, err);
+		l->fd, "history.jsonl", 0600, line.data, line.len, err);
 }
 
 /* ---- news: the loser of the lock tells the winner to look again ---- */

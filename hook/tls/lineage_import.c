@@ -415,6 +415,22 @@ static void drop_previous(struct import *m)
 	}
 }
 
+/* Links that an import of ours had no time to name. */
+static void sweep_links(struct import *m)
+{
+	int fd = openat(m->live, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL)
+		if (strncmp(e->d_name, TEMP_PREFIX, strlen(TEMP_PREFIX)) == 0)
+			(void)unlinkat(m->live, e->d_name, 0);
+	if (d != NULL)
+		(void)closedir(d);
+	else if (fd >= 0)
+		(void)close(fd);
+}
+
 static enum status set_links(struct import *m, unsigned n, struct err *err)
 {
 	/* key and certificate next to each other: whoever reads live/ meets
@@ -424,6 +440,7 @@ static enum status set_links(struct import *m, unsigned n, struct err *err)
 	enum status st = ST_OK;
 
 	drop_previous(m);
+	sweep_links(m);
 	for (unsigned i = 0; st == ST_OK && i < LINEAGE__KINDS; i++)
 		st = set_link(m, order[i], n, err);
 	return st;

@@ -427,6 +427,7 @@ static void killed_imports(void **state)
 				point(kinds[i], 3);
 			sh_ok("echo half >" ARCHIVE
 			      "/.tmp-danelaw-0123456789abcdef");
+			sh_ok("ln -s x " LIVE "/.tmp-danelaw-0123456789abcdef");
 			assert_imports(3);
 			sh_ok("test ! -e " ARCHIVE "/privkey4.pem");
 		}
