@@ -22,6 +22,13 @@ hooked() {
 	RENEWED_LINEAGE=$W/le/live/$MX RENEWED_DOMAINS=$MX "$@"
 }
 
+# in_memory DIR: before scenario. Only what is written counts there, not how
+# long a disk takes to make it durable. KEEP (see run) wants a disk.
+in_memory() {
+	mkdir -p "$1"
+	[ -n "${KEEP:-}" ] || mount -t tmpfs -o mode=711 tmpfs "$1"
+}
+
 # changes ARG ...: all changes that danelaw makes, to $W/changes.
 changes() {
 	rm -f "$W/changes"

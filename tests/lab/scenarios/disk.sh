@@ -5,6 +5,7 @@
 LAB_RETIRE=4
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../crash.sh"
+in_memory "$1"
 scenario "$1"
 snapshots_on
 setup_home

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# kill -9 before and after every change on disk of a promotion that fails and
+# kill -9 before and after changes on disk of a promotion that fails and
 # is rolled back. Run again: rolled back, and the old key was served throughout.
+# At every other change only: every_call.sh has them all, with one name server and
+# a simple mail server; here are three, and a real one.
+STRIDE=${STRIDE:-2}
 LAB_RETIRE=4
 LAB_VERIFY=1
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../crash.sh"
+in_memory "$1"
 scenario "$1"
 snapshots_on
 setup_home

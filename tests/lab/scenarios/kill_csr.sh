@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# kill -9 before and after every change on disk of a renewal on the next key:
+# kill -9 before and after changes on disk of a renewal on the next key:
 # certbot --csr, going live, the import, and a new next key. Run again: the same
 # end, as if nothing had been.
+# At every other change only: every_call.sh has them all, with one name server and
+# a simple mail server; here are three, and a real one.
+STRIDE=${STRIDE:-2}
 LAB_RETIRE=4
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../crash.sh"
+in_memory "$1"
 scenario "$1"
 snapshots_on
 setup_home
