@@ -185,7 +185,7 @@ static enum status cut(struct cutter *r)
 /* Cuts out a value and reads it; *ret owned. */
 enum status cut_load(struct cutter *r, json_t **ret)
 {
-	json_error_t e;
+	json_error_t e = { .line = 0 };
 	enum status st = cut(r);
 	json_t *j;
 
@@ -197,7 +197,9 @@ enum status cut_load(struct cutter *r, json_t **ret)
 		*ret = j;
 		return ST_OK;
 	}
-	if (json_error_code(&e) == json_error_out_of_memory)
+	/* jansson says nothing at all when it has no memory */
+	if (json_error_code(&e) == json_error_unknown ||
+		json_error_code(&e) == json_error_out_of_memory)
 		return cut_no_memory(r);
 	if (e.line > 1) {
 		r->at_line += (unsigned)e.line - 1;

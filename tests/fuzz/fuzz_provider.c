@@ -323,6 +323,10 @@ static const char *google(void)
 	return text;
 }
 
+/* SECRET is a credential of this provider (Google's is a key file): then it is
+ * never repeated, wherever it came from. */
+static bool given;
+
 static const char *value_of(const char *type, const struct provider_option *o)
 {
 	if (strcmp(o->name, "command") == 0)
@@ -337,8 +341,10 @@ static const char *value_of(const char *type, const struct provider_option *o)
 		return secret_file("totp", "jbswy3dpehpk3pxpjbswy3dpehpk3pxp");
 	if (strcmp(type, "google") == 0 && o->type == POPT_SECRET_FILE)
 		return secret_file("google", google());
-	if (o->type == POPT_SECRET_FILE)
+	if (o->type == POPT_SECRET_FILE) {
+		given = true;
 		return secret_file("secret", SECRET);
+	}
 	if (o->def != NULL)
 		return o->def;
 	if (strcmp(o->name, "url") == 0)
@@ -356,6 +362,7 @@ static void *open_it(const struct provider_ops *ops)
 	size_t n = 0;
 
 	n_origins = 0;
+	given = false;
 	for (; ops->options[n].name != NULL; n++) {
 		must(n < OPTIONS_MAX);
 		value[n] = value_of(ops->type, &ops->options[n]);
@@ -376,7 +383,7 @@ static void check(enum status st, const struct err *err)
 	if (st == ST_OK)
 		return;
 	must_err(st, err);
-	must(echoed || strstr(err->text, SECRET) == NULL);
+	must(echoed || !given || strstr(err->text, SECRET) == NULL);
 }
 
 static void check_set(const struct tlsa_rrset *set, const char *zone)

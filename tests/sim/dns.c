@@ -346,9 +346,14 @@ void zone_update(struct world *w, size_t owner, const struct idset *add,
 					id);
 		}
 	}
+	if (memcmp(&v.set, &w->zone[owner].set, sizeof(v.set)) == 0 &&
+		(ttl == 0 || ttl == v.ttl))
+		return;
 	if (ttl != 0)
 		v.ttl = ttl;
-	v.exists = true;
+	v.exists = v.strong;
+	for (size_t i = 0; i < IDS / 64; i++)
+		v.exists |= v.set.b[i] != 0;
 	v.serial++;
 	zone_change(w, owner, v);
 }

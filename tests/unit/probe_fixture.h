@@ -9,6 +9,8 @@
 
 #include "hook/base/clock.h"
 
+#include "slow.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -283,7 +285,7 @@ static X509 *make_cert(EVP_PKEY *key, const char *name, X509 *issuer,
 __attribute__((unused)) static int make_all(void **state)
 {
 	(void)state;
-	(void)alarm(120); /* a probe that hangs is a failure, not a wait */
+	(void)alarm(slow(120)); /* a probe that hangs is a failure, not a wait */
 	ec_key = EVP_EC_gen("P-256");
 	rsa_key = EVP_RSA_gen(2048);
 	ca_key = EVP_EC_gen("P-384");

@@ -178,8 +178,9 @@ static void few_at_one_address(void **state)
 		want(&j[i], PROBE_SERVED, "TLS");
 	assert_int_equal(atomic_load(&a.n_conn), N);
 	assert_int_equal(atomic_load(&b.n_conn), N);
-	assert_in_range((uintmax_t)atomic_load(&a.peak), 2, 3);
-	assert_in_range((uintmax_t)atomic_load(&b.peak), 2, 3);
+	/* the server's thread may lag behind where time runs slowly */
+	assert_in_range((uintmax_t)atomic_load(&a.peak), 2, slow(3));
+	assert_in_range((uintmax_t)atomic_load(&b.peak), 2, slow(3));
 	SSL_CTX_free(tls);
 }
 
@@ -189,7 +190,7 @@ static void slow_address_holds_up_itself_only(void **state)
 	static const struct step silent[] = { { STALL, NULL }, { END, NULL } };
 	enum { SLOW = 5, N = 30 };
 	const struct probe_limits lim = {
-		.at_once = 2, .per_address = 1, .total_ms = 400
+		.at_once = 2, .per_address = 1, .total_ms = slow(400)
 	};
 	SSL_CTX *tls = tls_server(ec_cert, NULL, NULL);
 	static struct probe_job j[SLOW + N];
@@ -207,8 +208,8 @@ static void slow_address_holds_up_itself_only(void **state)
 	for (int i = 0; i < SLOW + N; i++)
 		want(&j[i], i < SLOW ? PROBE_TIMEOUT : PROBE_SERVED, "");
 	/* one after the other, and the others beside them */
-	assert_in_range((uintmax_t)(clock_mono_ms() - start), SLOW * 400,
-		SLOW * 400 + 1500);
+	assert_in_range((uintmax_t)(clock_mono_ms() - start), SLOW * slow(400),
+		SLOW * slow(400) + slow(1500));
 	SSL_CTX_free(tls);
 }
 
