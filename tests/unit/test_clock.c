@@ -4,6 +4,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #define T0 1800000000000
@@ -137,6 +139,38 @@ static void test_read(void **state)
 	assert_true(clock_mono_ms() <= clock_mono_ms());
 }
 
+static int64_t slept_ms; /* the machine was suspended for so long */
+
+int clock_gettime(clockid_t id, struct timespec *ret)
+{
+	int rc = (int)syscall(SYS_clock_gettime, id, ret);
+
+	if (rc == 0 && (id == CLOCK_BOOTTIME || id == CLOCK_REALTIME))
+		ret->tv_sec += (time_t)(slept_ms / 1000);
+	return rc;
+}
+
+/* Caches age while the machine sleeps. */
+static void test_suspended(void **state)
+{
+	struct clock_mark m = mark_at_t0();
+	struct clock_reading r;
+	struct err err = ERR_INIT;
+	char why[200];
+	int64_t before;
+
+	(void)state;
+	assert_int_equal(clock_read(&m.last, &err), ST_OK);
+	before = m.trusted_ms;
+	slept_ms = 7 * HOUR;
+	assert_int_equal(clock_read(&r, &err), ST_OK);
+	slept_ms = 0;
+	assert_int_equal(
+		clock_advance(&m, &r, GAP, why, sizeof(why)), CLOCK_SANE);
+	assert_true(m.trusted_ms - before >= 7 * HOUR);
+	assert_true(m.trusted_ms - before < 7 * HOUR + 60000);
+}
+
 static void test_text(void **state)
 {
 	char t[CLOCK_TEXT_MAX];
@@ -165,6 +199,7 @@ int main(void)
 		cmocka_unit_test(test_there_and_back),
 		cmocka_unit_test(test_extremes),
 		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_suspended),
 		cmocka_unit_test(test_text),
 	};
 

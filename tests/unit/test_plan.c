@@ -555,6 +555,32 @@ static void test_watch(void **state)
 	fx_release(&f);
 }
 
+/* Three days before the signatures run out, or a quarter of their validity. */
+static void test_signatures_run_out(void **state)
+{
+	static const int64_t validity[] = { 30 * DAY, 4 * DAY };
+	struct action a;
+	struct fx f;
+
+	(void)state;
+	fx_steady(&f, 1, 2);
+	for (size_t i = 0; i < 2; i++) {
+		int64_t left =
+			validity[i] / 4 < 3 * DAY ? validity[i] / 4 : 3 * DAY;
+
+		f.ans[0][1].rrsig_expiration_s = f.o.wall_s + left + 1;
+		f.ans[0][1].rrsig_inception_s =
+			f.ans[0][1].rrsig_expiration_s - validity[i];
+		check_next(&f, ACT_WAIT);
+		f.ans[0][1].rrsig_expiration_s--;
+		f.ans[0][1].rrsig_inception_s--;
+		a = check_next(&f, ACT_HOLD);
+		assert_true(a.alert);
+		check_says(&a, "ns2.example. 192.0.2.2 expires in");
+	}
+	fx_release(&f);
+}
+
 static void test_polls_while_on_its_way(void **state)
 {
 	struct action a;
@@ -609,6 +635,7 @@ int main(void)
 		cmocka_unit_test(test_interrupted_roll_back),
 		cmocka_unit_test(test_other_intents),
 		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_signatures_run_out),
 		cmocka_unit_test(test_polls_while_on_its_way),
 	};
 

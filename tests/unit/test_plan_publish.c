@@ -178,6 +178,38 @@ static void test_provider_asks_to_wait(void **state)
 	fx_release(&f);
 }
 
+/* An outage does not wait for as long as a provider may ask to; what only has
+ * to age does. */
+static void test_outage_waits_an_hour(void **state)
+{
+	static const uint32_t there[] = { 1, 2 };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		bool urgent = there[i] == 2; /* the served key is missing */
+		struct action a;
+		struct fx f;
+
+		fx_steady(&f, 1, 2);
+		f.s.verified_ms += DAY * 1000; /* no probe now */
+		serve(&f, there[i]);
+		after(&f, 60);
+		sweep(&f);
+		f.s.owner[0].publish_ms = f.now;
+		f.s.owner[0].publish_tries = 1;
+		f.s.owner[0].publish_wait_s = 3 * HOUR;
+		after_ms(&f, HOUR * 1000 - 1);
+		a = check_next(&f, ACT_WAIT);
+		if (urgent)
+			assert_int_equal(a.until_ms - f.now, 1);
+		after_ms(&f, 1);
+		check_next(&f, urgent ? ACT_PUBLISH : ACT_WAIT);
+		after(&f, 2 * HOUR);
+		check_next(&f, ACT_PUBLISH);
+		fx_release(&f);
+	}
+}
+
 /* The record of what is being served is urgent; but a pause that is shorter
  * than a sweep would be an endless loop. */
 static void test_urgent_backoff(void **state)
@@ -350,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_deleted_is_published_again),
 		cmocka_unit_test(test_publish_backoff),
 		cmocka_unit_test(test_provider_asks_to_wait),
+		cmocka_unit_test(test_outage_waits_an_hour),
 		cmocka_unit_test(test_urgent_backoff),
 		cmocka_unit_test(test_publishes_the_whole),
 		cmocka_unit_test(test_publish_failure_is_said),

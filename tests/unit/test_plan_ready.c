@@ -490,6 +490,36 @@ static void test_final_sweep(void **state)
 	fx_release(&f);
 }
 
+/* A zone that nobody signs anew is no place for a switch: less than an hour, or
+ * less than a tenth of the validity, on any server. */
+static void test_signatures_last(void **state)
+{
+	static const int64_t validity[] = { 14 * DAY, 2 * HOUR };
+	struct ready_why why;
+	struct fx f;
+
+	(void)state;
+	fx_ready(&f, 1);
+	for (size_t i = 0; i < 2; i++) {
+		int64_t end = validity[i] / 10 < HOUR ? validity[i] / 10 : HOUR;
+
+		f.o.wall_ms = f.now;
+		f.ans[0][0].rrsig_inception_s = f.o.wall_s - DAY;
+		f.ans[0][0].rrsig_expiration_s = f.o.wall_s + 6 * DAY;
+		f.ans[0][1].rrsig_expiration_s = f.o.wall_s + end + 1;
+		f.ans[0][1].rrsig_inception_s =
+			f.ans[0][1].rrsig_expiration_s - validity[i];
+		assert_true(ready(&f, 2));
+		f.ans[0][1].rrsig_expiration_s--;
+		f.ans[0][1].rrsig_inception_s--;
+		assert_false(
+			ready_now(&f.s, &f.o, &f.p, key(&f, 2), f.now, &why));
+		assert_true(why.blocked);
+		assert_non_null(strstr(why.text, "ns2.example. 192.0.2.2"));
+	}
+	fx_release(&f);
+}
+
 static void test_security(void **state)
 {
 	static const struct {
@@ -652,6 +682,7 @@ int main(void)
 		cmocka_unit_test(test_ignored),
 		cmocka_unit_test(test_names_the_server),
 		cmocka_unit_test(test_final_sweep),
+		cmocka_unit_test(test_signatures_last),
 		cmocka_unit_test(test_security),
 		cmocka_unit_test(test_every_owner),
 		cmocka_unit_test(test_unknown_beats_a_time),

@@ -178,6 +178,7 @@ static struct fake {
 	int from; /* first question that is answered so */
 	ldns_pkt_rcode update_rcode;
 	int questions, updates;
+	char update[2000]; /* the last one: a line for each record */
 	int fd;
 	uint16_t port;
 	pthread_t thread;
@@ -208,6 +209,34 @@ static void push(ldns_pkt *reply, const char *text)
 		abort();
 }
 
+/* "if CLASS TYPE TTL RDATA" and "do ...", one a line. */
+static void keep_update(const ldns_rr_list *list, const char *what)
+{
+	for (size_t i = 0; i < ldns_rr_list_rr_count(list); i++) {
+		const ldns_rr *rr = ldns_rr_list_rr(list, i);
+		char *class = ldns_rr_class2str(ldns_rr_get_class(rr));
+		char *type = ldns_rr_type2str(ldns_rr_get_type(rr));
+		char *owner = ldns_rdf2str(ldns_rr_owner(rr));
+		size_t n = strlen(fake.update);
+
+		n += (size_t)snprintf(fake.update + n, sizeof(fake.update) - n,
+			"%s %s%s %s %u", what,
+			strcmp(owner, OWNER) ? "AT ANOTHER NAME " : "", class,
+			type, (unsigned)ldns_rr_ttl(rr));
+		for (size_t k = 0; k < ldns_rr_rd_count(rr); k++) {
+			char *d = ldns_rdf2str(ldns_rr_rdf(rr, k));
+
+			n += (size_t)snprintf(fake.update + n,
+				sizeof(fake.update) - n, " %s", d);
+			free(d);
+		}
+		(void)snprintf(fake.update + n, sizeof(fake.update) - n, "\n");
+		free(class);
+		free(type);
+		free(owner);
+	}
+}
+
 /* What a server of "example." with one TLSA record would say. */
 static ldns_pkt *make_reply(const ldns_pkt *query, enum trick trick)
 {
@@ -226,6 +255,9 @@ static ldns_pkt *make_reply(const ldns_pkt *query, enum trick trick)
 	ldns_pkt_set_tc(reply, trick == TRUNCATED);
 	if (ldns_pkt_get_opcode(query) == LDNS_PACKET_UPDATE) {
 		fake.updates++;
+		fake.update[0] = '\0';
+		keep_update(ldns_pkt_answer(query), "if");
+		keep_update(ldns_pkt_authority(query), "do");
 		ldns_pkt_set_rcode(reply, (uint8_t)fake.update_rcode);
 	} else if (ldns_rr_get_type(q) == LDNS_RR_TYPE_TLSA) {
 		push(reply, OWNER " 77 IN TLSA 3 1 2 abcd");
@@ -485,6 +517,59 @@ static void update_answers(void **state)
 	stop();
 }
 
+/* RFC 2136 2.4, 2.5: exactly what was read, and no alias, or nothing is done;
+ * what is new comes first; only what was ours and is not wanted goes. */
+static void update_says(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *from[3], *to[3];
+		uint32_t from_ttl, to_ttl;
+		const char *says;
+	} cases[] = {
+		{ { "3 1 1 00", "2 1 1 ff" }, { "3 1 1 01", "2 1 1 ff" }, 60,
+			60,
+			"if NONE CNAME 0\n"
+			"if IN TLSA 0 2 1 1 ff\n"
+			"if IN TLSA 0 3 1 1 00\n"
+			"do IN TLSA 60 3 1 1 01\n"
+			"do NONE TLSA 0 3 1 1 00\n" },
+		{ { NULL }, { "3 1 1 01" }, 0, 300,
+			"if NONE CNAME 0\n"
+			"if NONE TLSA 0\n"
+			"do IN TLSA 300 3 1 1 01\n" },
+		{ { "3 1 1 00" }, { NULL }, 60, 60,
+			"if NONE CNAME 0\n"
+			"if IN TLSA 0 3 1 1 00\n"
+			"do NONE TLSA 0 3 1 1 00\n" },
+	};
+	const struct provider_ops *ops = provider_find("rfc2136");
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		auto_tlsa from = TLSA_RRSET_INIT, to = TLSA_RRSET_INIT;
+		struct err err = ERR_INIT;
+		void *ctx;
+
+		for (size_t k = 0; k < 2 && cases[i].from[k]; k++)
+			assert_int_equal(tlsa_rrset_add_text(
+						 &from, cases[i].from[k], &err),
+				ST_OK);
+		for (size_t k = 0; k < 2 && cases[i].to[k]; k++)
+			assert_int_equal(
+				tlsa_rrset_add_text(&to, cases[i].to[k], &err),
+				ST_OK);
+		from.ttl = cases[i].from_ttl;
+		to.ttl = cases[i].to_ttl;
+		start(GOOD, 0);
+		ctx = open_it();
+		assert_int_equal(
+			ops->replace(ctx, OWNER, &from, &to, &err), ST_OK);
+		ops->close(ctx);
+		stop();
+		assert_string_equal(fake.update, cases[i].says);
+	}
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -512,6 +597,7 @@ int main(void)
 		cmocka_unit_test(good_server),
 		cmocka_unit_test(bad_servers),
 		cmocka_unit_test(update_answers),
+		cmocka_unit_test(update_says),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,6 +1,9 @@
 /* The state directory: folders, names, locks, commits, history. */
 #include "tests/unit/store_fixture.h"
 
+#include <sys/file.h>
+#include <sys/syscall.h>
+
 /* ---- the directory ---- */
 
 static void test_open(void **state)
@@ -231,6 +234,37 @@ static void test_state_of_another(void **state)
 	assert_non_null(strstr(e.text, "other"));
 }
 
+static int replace_lock; /* between open and flock, this many times */
+
+int flock(int fd, int how)
+{
+	if (replace_lock > 0) {
+		replace_lock--;
+		if (unlink(path(L "lock")) != 0)
+			return -1;
+		spit(L "lock", "");
+	}
+	return (int)syscall(SYS_flock, fd, how);
+}
+
+/* Somebody deleted the file that we are about to lock, and a third one may have
+ * locked the new one: that lock excludes nobody. */
+static void test_lock_of_a_deleted_file(void **state)
+{
+	struct store_lineage *l = NULL;
+	struct lineage_state s;
+
+	(void)state;
+	replace_lock = 1;
+	assert_int_equal(store_lock(store, NAME, 0, &l, &s, &e), ST_BUSY);
+	assert_null(l);
+	replace_lock = 1; /* who may wait takes the new one */
+	assert_int_equal(store_lock(store, NAME, 5000, &l, &s, &e), ST_OK);
+	assert_int_equal(replace_lock, 0);
+	store_unlock(l);
+	state_release(&s);
+}
+
 static void test_lock(void **state)
 {
 	struct store_lineage *l, *other = NULL;
@@ -386,6 +420,7 @@ int main(void)
 		WITH_STORE(test_refuses_what_it_does_not_know),
 		WITH_STORE(test_state_of_another),
 		WITH_STORE(test_lock),
+		WITH_STORE(test_lock_of_a_deleted_file),
 		WITH_STORE(test_lock_is_cloexec),
 		WITH_STORE(test_lost_state),
 		WITH_STORE(test_news),

@@ -171,6 +171,8 @@ static void test_usable(void **state)
 
 static void test_is_spki(void **state)
 {
+	static const char *const others[] = { "2 1 1 ", "1 1 1 ", "3 0 1 ",
+		"3 1 2 ", "3 1 0 " };
 	auto_tlsa a = TLSA_RRSET_INIT;
 	struct spki got, k1 = key_of(0x11);
 
@@ -180,6 +182,17 @@ static void test_is_spki(void **state)
 	assert_false(tlsa_is_spki(&a.rr[0], &got));
 	assert_true(tlsa_is_spki(&a.rr[1], &got));
 	assert_true(spki_eq(&got, &k1));
+	/* the same octets in a record of another kind are somebody else's */
+	for (size_t i = 0; i < 5; i++) {
+		auto_tlsa b = TLSA_RRSET_INIT;
+		char text[100];
+
+		(void)snprintf(text, sizeof(text), "%s%s", others[i], &K1[6]);
+		add(&b, text);
+		assert_false(tlsa_is_spki(&b.rr[0], &got));
+		assert_false(tlsa_rrset_has_spki(&b, &k1));
+		assert_false(tlsa_rrset_remove_spki(&b, &k1));
+	}
 }
 
 /* The trap: one foreign 3 1 2 turns a good 3 1 1 into an outage. */
