@@ -358,7 +358,8 @@ static void refuse_first(struct ctx *c)
 		"serve the current key: %s; point the mail software at "
 		"live/%s/combined.pem below the state directory and reload it",
 		c->o->probe_why, c->s->name);
-	c->outage = c->outage || c->o->probe == PROBED_OUTAGE;
+	if (c->o->probe == PROBED_OUTAGE)
+		c->outage = true;
 }
 
 static bool rule_publish(struct ctx *c, struct action *a)
@@ -521,7 +522,8 @@ static bool rule_retire(struct ctx *c, struct action *a)
 		!spki_eq(&c->o->probe_expected, &cur->spki)) {
 		note(c, NOTE_HOLD, "not withdrawing the previous record: %s",
 			c->o->probe_why);
-		c->outage = c->outage || c->o->probe == PROBED_OUTAGE;
+		if (c->o->probe == PROBED_OUTAGE)
+			c->outage = true;
 		return false;
 	}
 	if (c->s->verified_first_ms == 0) {
@@ -566,7 +568,7 @@ static bool rule_forget(struct ctx *c, struct action *a)
 }
 
 /* The law, asserted: an action that breaks it becomes a HOLD. */
-static struct action lawful(const struct ctx *c, struct action a)
+struct action lawful(const struct ctx *c, struct action a)
 {
 	struct ready_why why;
 	const struct state_key *k;

@@ -42,6 +42,10 @@ uint32_t key_bit(const struct ctx *c, const struct state_key *k);
 const struct state_gen *pending_gen(
 	const struct ctx *c, const struct state_key *k);
 
+/* plan.c: the law, asserted: an action that breaks it becomes a HOLD. What no
+ * rule should ever ask for is here for tests to ask. */
+struct action lawful(const struct ctx *c, struct action a);
+
 /* plan_issue.c */
 bool rule_import(struct ctx *c, struct action *a);
 bool rule_issue(struct ctx *c, struct action *a);
