@@ -580,16 +580,25 @@ enum status store_history(struct store_lineage *l, int64_t wall_ms,
 
 /* ---- news: the loser of the lock tells the winner to look again ---- */
 
+/* No temporary file: whoever has the lock removes those of others. An empty
+ * file is whole as soon as it is there. */
 enum status store_news_leave(struct store *s, const char *name, struct err *err)
 {
 	enum status st = check_name(name, err);
-	auto_fd fd = -1;
+	auto_fd fd = -1, news = -1;
 
 	if (st == ST_OK)
 		st = atomicfile_dir(s->lineages, name, 0711, &fd, err);
-	if (st == ST_OK)
-		st = atomicfile_write(fd, "news", 0600, "", 0, err);
-	return st;
+	if (st != ST_OK)
+		return st;
+	news = openat(fd, "news", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+		0600);
+	if (news < 0 || fsync(fd) != 0)
+		return err_sys(err, ST_IO, errno,
+			"cannot write %s/lineages/%s/news (check that file "
+			"system and run again)",
+			s->dir, name);
+	return ST_OK;
 }
 
 bool store_news_take(struct store_lineage *l)

@@ -37,7 +37,9 @@ static enum status read_boot_id(char ret[static BOOT_ID_MAX], struct err *err)
 	if (fd < 0)
 		return err_sys(err, ST_IO, errno,
 			"cannot open " BOOT_ID_FILE " (is /proc mounted?)");
-	n = read(fd, text, sizeof(text) - 1);
+	do
+		n = read(fd, text, sizeof(text) - 1);
+	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return err_sys(err, ST_IO, errno, "cannot read " BOOT_ID_FILE);
 	text[n] = '\0';

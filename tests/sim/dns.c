@@ -111,6 +111,7 @@ void serve_key(struct world *w, size_t endpoint, int id, int cert)
 		e->slow = -1; /* before our time: restarted, not reloaded */
 	e->id = id;
 	e->since = since;
+	put(&w->known, id);
 	tell(w, "address %zu serves key %d of %s", endpoint / w->n_lines, id,
 		l->name);
 	check_key(w, id, since);
@@ -366,10 +367,12 @@ static bool unheard_of(const struct world *w, const struct served *sv, int id)
 	       (w->heard[sv->v.id] >> 2 * w->line_of_key[id] & HEARD) == 0;
 }
 
-/* A key that is forgotten must be in no cache. */
+/* A key that is forgotten must be in no cache. One that no server ever had is
+ * missed by nobody. */
 void check_forgotten(struct world *w, int id)
 {
-	if (in_set(&w->forced, id) || in_set(&w->lost, id))
+	if (in_set(&w->forced, id) || in_set(&w->lost, id) ||
+		!in_set(&w->known, id))
 		return;
 	if (is_served(w, id))
 		violate(w, "I2: key %d is forgotten while it is served", id);

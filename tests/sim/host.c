@@ -91,6 +91,10 @@ static int64_t pass(struct world *w, const struct proc *p)
 			w->stats->holds += rep[i].action.kind == ACT_HOLD;
 			if (rep[i].failed && rep[i].err.st == ST_BUG)
 				violate(w, "BUG: %s", rep[i].err.text);
+			if (rep[i].failed && rep[i].err.st == ST_IO &&
+				!w->disk_bad)
+				violate(w, "the disk is fine, and %s",
+					rep[i].err.text);
 			if (!rep[i].busy && !rep[i].failed &&
 				(pause == 0 || in < pause))
 				pause = in > 0 ? in : 1;
@@ -489,9 +493,10 @@ void host_init(struct world *w)
 	disk_use(w->disk);
 	disk_hook(w->disk, law_before, w);
 	disk_make_dir(w->disk, "/sim");
+	w->disk_bad = false;
 	if (chance(w, 20)) /* signals, and a file system that writes little */
 		disk_flaky(w->disk, 10, 10, disk_chance, w);
 	if (chance(w, 10)) /* NFS */
-		disk_old(w->disk, true, chance(w, 50));
+		disk_old(w->disk, true, w->disk_bad = chance(w, 50));
 	disk_set_boot_id(w->disk, "boot-0");
 }

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PASSES_STORM 90
+#define PASSES_STORM 60
 #define STORM (75 * DAY)
-#define CALM (14 * DAY)
+#define CALM (11 * DAY)
 #define STUCK (7 * DAY)
 
 /* ---- birth ---- */

@@ -182,9 +182,9 @@ static void bad_disk(struct world *w)
 		DISK_OPEN, DISK_MAKE, DISK_RENAME, DISK_READ, DISK_UNLINK };
 	int64_t until = w->t + rnd_log(w, MIN, DAY);
 
+	w->disk_bad = true;
 	if (chance(w, 50)) {
 		disk_space(w->disk, rnd_range(w, 0, 20000));
-		w->disk_bad = true;
 		tell(w, "the disk is full for %.1f h",
 			(double)(until - w->t) / (double)HOUR);
 		schedule(w, (struct event){ .at = until, .kind = EV_DISK_END });

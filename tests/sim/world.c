@@ -302,7 +302,6 @@ static void happen(struct world *w, const struct event *e)
 		return;
 	case EV_DISK_END:
 		disk_space(w->disk, -1);
-		w->disk_bad = false;
 		tell(w, "the disk has room again");
 		return;
 	case EV_CERT:

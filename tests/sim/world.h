@@ -222,6 +222,7 @@ struct world {
 	int64_t cert_life_s;
 	unsigned issue_fails;
 	struct idset ours;  /* keys that were ever in our state */
+	struct idset known; /* keys that were ever served */
 	struct idset lost;  /* whose file a restored snapshot took away */
 	struct idset forced; /* served by the world's doing, not ours */
 	int64_t first_publish[IDS];
@@ -232,7 +233,8 @@ struct world {
 	unsigned boots;
 	struct disk *disk;
 	struct disk *snapshot;
-	bool have_snapshot, disk_bad;
+	bool have_snapshot;
+	bool disk_bad; /* it fails, or has failed, in some way */
 	struct line snap_line[LINES];
 
 	struct event ev[EVENTS];

@@ -409,6 +409,33 @@ static void test_history(void **state)
 	assert_int_equal(mode_of(L "history.jsonl"), 0600);
 }
 
+/* Who holds the lock removes temporary files; the news of the loser must come
+ * through all the same. */
+static void test_news_beside_the_lock(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	if (pid == 0) {
+		for (int i = 0; i < 400; i++) {
+			struct store_lineage *l;
+			struct lineage_state s;
+
+			CHECK(store_lock(store, NAME, 1000, &l, &s, &e) ==
+				ST_OK);
+			(void)store_news_take(l);
+			store_unlock(l);
+			state_release(&s);
+		}
+		_exit(0);
+	}
+	for (int i = 0; i < 400; i++)
+		assert_int_equal(store_news_leave(store, NAME, &e), ST_OK);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -424,6 +451,7 @@ int main(void)
 		WITH_STORE(test_lock_is_cloexec),
 		WITH_STORE(test_lost_state),
 		WITH_STORE(test_news),
+		WITH_STORE(test_news_beside_the_lock),
 		WITH_STORE(test_history),
 	};
 
