@@ -52,6 +52,8 @@ bool apart_is_local(const struct provider_ops *ops)
 
 /* ---- frames ---- */
 
+/* What is there already is not late: it was we who were stopped (Ctrl-Z, a
+ * frozen machine). A body has its limit, so that has an end. */
 static enum apart_io await(int fd, short what, int64_t deadline)
 {
 	for (;;) {
@@ -59,15 +61,15 @@ static enum apart_io await(int fd, short what, int64_t deadline)
 		int64_t left = deadline - clock_mono_ms();
 		int n;
 
-		if (deadline != 0 && left <= 0)
-			return APART_LATE;
 		if (deadline == 0 || left > 60000)
 			left = 60000;
-		n = poll(&p, 1, (int)left);
+		n = poll(&p, 1, left > 0 ? (int)left : 0);
 		if (n > 0)
 			return APART_OK;
 		if (n < 0 && errno != EINTR)
 			return APART_END;
+		if (left <= 0)
+			return APART_LATE;
 	}
 }
 
@@ -163,7 +165,12 @@ static void describe(struct apart *a, int status)
 {
 	const char *name;
 
-	if (WIFEXITED(status)) {
+	if (WIFEXITED(status) && WEXITSTATUS(status) == APART_REPLACED) {
+		(void)snprintf(a->why, sizeof(a->why),
+			"a file that it needs was replaced since it started, "
+			"and it cannot read the new one: a credential, the "
+			"trust anchor, resolv.conf or the like");
+	} else if (WIFEXITED(status)) {
 		(void)snprintf(a->why, sizeof(a->why), "exit status %d",
 			WEXITSTATUS(status));
 	} else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {

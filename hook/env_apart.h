@@ -42,6 +42,8 @@ enum apart_io apart_send(int fd, enum wire_kind kind, const struct buf *body,
 /* Replaces what is in body. */
 enum apart_io apart_receive(int fd, enum wire_kind *ret_kind, struct buf *body,
 	int64_t deadline_ms);
+/* The child's exit status when a file that it needs is another one now. */
+#define APART_REPLACED 5
 /* How long a child may be late before it is killed; for tests. */
 extern int64_t apart_slack_ms;
 /* Answered in the engine's process. */

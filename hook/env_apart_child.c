@@ -10,6 +10,7 @@
 
 #include "hook/base/auto.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,13 +42,16 @@ static const char *const system_paths[] = {
 	"/proc/self", /* of this process only */
 };
 #define N_SYSTEM (sizeof(system_paths) / sizeof(system_paths[0]))
-#define MORE 8 /* beside options: anchor, hints, AWS ... */
+#define N_NAMES 5 /* the first of them, for names of providers */
+#define MORE 8    /* beside options: anchor, hints, AWS ... */
 
 struct child {
 	const struct config *cfg;
 	struct env env;
 	int fd;
 	struct buf in, out;
+	const char **path; /* what it may read, NULL at the end */
+	bool *refused;     /* each, when the cage was closed */
 };
 
 /* ---- what it may read ---- */
@@ -130,14 +134,15 @@ static bool list_forbidden(const struct config *cfg, struct paths *l)
 
 /* ---- into the cage ---- */
 
-/* The stream is 3 afterwards. */
+/* The stream is 3 afterwards. A terminal is mostly open for reading, too, also
+ * as stderr: what is typed there is none of our business. */
 static bool shed_descriptors(struct child *c)
 {
 	int fd = fcntl(c->fd, F_DUPFD, 10);
 	int null = open("/dev/null", O_RDWR);
 
 	if (fd < 0 || null < 0 || dup2(null, 0) != 0 || dup2(null, 1) != 1 ||
-		dup2(fd, 3) != 3)
+		(isatty(2) == 1 && dup2(null, 2) != 2) || dup2(fd, 3) != 3)
 		return false;
 	c->fd = 3;
 	for (int i = 4; close_range(4, ~0U, 0) != 0 && i < 65536; i++)
@@ -159,22 +164,52 @@ static bool leave_parent(struct child *c, pid_t parent)
 	return shed_descriptors(c) && chdir("/") == 0;
 }
 
-static enum status enter(const struct config *cfg,
-	char missing[static SANDBOX_TEXT_MAX], struct err *err)
+static bool is_refused(const char *path)
+{
+	auto_fd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd < 0 && errno == EACCES;
+}
+
+static enum status enter(
+	struct child *c, char missing[static SANDBOX_TEXT_MAX], struct err *err)
 {
 	struct paths may = { .n = 0 }, never = { .n = 0 };
 	struct sandbox s;
-	enum status st;
+	enum status st = ST_NOMEM;
 
-	if (!list_readable(cfg, &may) || !list_forbidden(cfg, &never)) {
-		st = err_set(err, ST_NOMEM, "out of memory");
+	if (list_readable(c->cfg, &may) && list_forbidden(c->cfg, &never))
+		c->refused = calloc(may.n + 1, sizeof(*c->refused));
+	if (c->refused == NULL) {
+		(void)err_set(err, st, "out of memory");
 	} else {
 		s = (struct sandbox){ .read = may.path, .never = never.path };
 		st = sandbox_enter(&s, missing, err);
 	}
-	free(may.path);
+	for (size_t i = 0; st == ST_OK && i < may.n; i++)
+		c->refused[i] = is_refused(may.path[i]);
+	c->path = may.path;
 	free(never.path);
 	return st;
+}
+
+/* The cage knows files, not names: in a stay of days ("run --wait") a
+ * credential, a trust anchor, a resolv.conf may be replaced by a file that
+ * cannot be read from inside. The next process can, this one never: so it goes
+ * before it fails in stranger ways. edit: what an edit needs, else what a
+ * resolver needs. */
+static void leave_if_replaced(const struct child *c, bool edit)
+{
+	for (size_t i = 0; c->path[i] != NULL; i++) {
+		const char *p = c->path[i];
+		bool of_system = i >= N_NAMES && i < N_SYSTEM;
+		bool of_resolver = p == c->cfg->resolver.trust_anchor ||
+				   p == c->cfg->resolver.root_hints;
+
+		if (!of_system && of_resolver != edit && !c->refused[i] &&
+			is_refused(p))
+			_exit(APART_REPLACED);
+	}
 }
 
 /* ---- calls ---- */
@@ -230,6 +265,7 @@ static void do_sweep(struct child *c, struct wire *r, enum wire_kind kind)
 
 	wire_ask_names(r, &q);
 	must(r);
+	leave_if_replaced(c, false);
 	if (kind == WIRE_WARM) {
 		c->env.warm(c->env.ctx, q.name, q.n);
 		w = open_reply(c, ST_OK, &err);
@@ -318,6 +354,7 @@ static void do_edit(struct child *c, struct wire *r)
 
 	wire_ask_edit(r, &q);
 	must(r);
+	leave_if_replaced(c, true);
 	if (q.provider < c->cfg->n_providers)
 		st = c->env.edit(c->env.ctx, &c->cfg->provider[q.provider],
 			q.deadline_ms, q.item, q.n, ask_decision, c, &err);
@@ -370,7 +407,7 @@ void apart_child(const struct config *cfg, int fd, pid_t parent)
 		_exit(4);
 	st = env_here(cfg, &c.env, &err);
 	if (st == ST_OK)
-		st = enter(cfg, missing, &err);
+		st = enter(&c, missing, &err);
 	w = open_reply(&c, st, &err);
 	if (st == ST_OK)
 		wire_text(&w, missing, sizeof(missing));

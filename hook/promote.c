@@ -107,6 +107,14 @@ static enum status verify(struct session *s, const struct state_gen *g,
 		enum status st = sense_probe(
 			s, &g->spki, g->not_after_s, ret_stale, err);
 
+		/* Who looks for us is gone: nobody knows what is served. */
+		if (st == ST_RETRY) {
+			s->obs.probe = PROBED_UNKNOWN;
+			(void)snprintf(s->obs.probe_why,
+				sizeof(s->obs.probe_why), "%s", err->text);
+			*ret_good = false;
+			return ST_OK;
+		}
 		if (st != ST_OK)
 			return st;
 		*ret_good = s->obs.probe == PROBED_ALL;

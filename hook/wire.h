@@ -12,7 +12,10 @@
 
 #include "hook/base/buf.h"
 
-#define WIRE_MAX ((size_t)64 << 20) /* octets in a frame's body */
+/* Octets in a frame's body. One sweep is one frame: 128 lineages of 64 owner
+ * names at 32 servers with 20 records each, or a few with the most records that
+ * a set may have, must fit. */
+#define WIRE_MAX ((size_t)256 << 20)
 #define WIRE_HEAD 8
 #define WIRE_NAMES_MAX (1U << 20) /* owner names, look-ups, probes in one */
 

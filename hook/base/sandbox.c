@@ -163,11 +163,14 @@ void sandbox_no_dump(void)
 
 /* ---- from inside ---- */
 
+/* Refused, or no file at all; not what passes (no memory, no descriptor). */
 static bool out_of_reach(const char *path)
 {
 	auto_fd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-	return fd < 0 && (errno == EACCES || errno == ENOENT);
+	return fd < 0 &&
+	       (errno == EACCES || errno == ENOENT || errno == ENOTDIR ||
+		       errno == ELOOP || errno == ENAMETOOLONG);
 }
 
 static enum status try_out(

@@ -23,6 +23,7 @@
 /* What the outside does. */
 static struct {
 	bool down;              /* no endpoint answers */
+	bool gone;              /* nobody can be asked: no network process */
 	bool stubborn;          /* the server never reloads */
 	int addresses;          /* of the host; the last one lags if */
 	bool laggard;           /* it still serves generation 1 */
@@ -80,7 +81,8 @@ static inline enum status fake_look_up(
 	void *ctx, struct lookup *const jobs[], size_t n, struct err *err)
 {
 	(void)ctx;
-	(void)err;
+	if (world.gone)
+		return err_set(err, ST_RETRY, "the network process is gone");
 	for (size_t i = 0; i < n; i++) {
 		struct lookup *l = jobs[i];
 

@@ -72,6 +72,8 @@ static void look_around(struct err *err)
 		(void)err_set(err, ST_BUG, "no credential");
 	if (kill(getppid(), 0) == 0)
 		(void)err_set(err, ST_BUG, "a signal to the parent");
+	if (isatty(2) != 0)
+		(void)err_set(err, ST_BUG, "a terminal");
 	if (getsid(0) >= 0)
 		(void)err_set(err, ST_BUG, "getsid");
 	/* as Ctrl-C and systemd would; the parent decides */
@@ -322,6 +324,67 @@ static void test_sandboxed(void **state)
 	assert_int_equal(edit(0, it, NULL, &err), ST_OK);
 	assert_string_equal(it[0].err.text, "");
 	/* still there after SIGINT, SIGTERM and SIGHUP */
+	assert_int_equal(edit(0, it, NULL, &err), ST_OK);
+	finish();
+}
+
+/* What is typed at the operator's terminal is not for it, either. */
+static void test_terminal(void **state)
+{
+	struct provider_item it[2];
+	struct err err = ERR_INIT;
+	int tty = posix_openpt(O_RDWR | O_NOCTTY), old = dup(2);
+
+	(void)state;
+	assert_true(tty >= 0 && old >= 0 && isatty(tty));
+	assert_int_equal(dup2(tty, 2), 2);
+	begin("look");
+	assert_int_equal(dup2(old, 2), 2);
+	assert_int_equal(edit(0, it, NULL, &err), ST_OK);
+	assert_string_equal(it[0].err.text, "");
+	finish();
+	(void)close(tty);
+	(void)close(old);
+}
+
+static void replace(const char *path)
+{
+	char new[96];
+	int fd;
+
+	(void)snprintf(new, sizeof(new), "%s.new", path);
+	fd = open(new, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, ". 1 IN DS 1 8 2 00\n", 19), 19);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(rename(new, path), 0);
+}
+
+/* It cannot read the new file; a new process can. */
+static void test_replaced(void **state)
+{
+	static const char *const owner[] = { OWNER };
+	struct provider_item it[2];
+	struct authority a;
+	struct sweep s;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	value[1] = cred;
+	begin("pid");
+	replace(anchor);
+	/* nothing that an edit needs */
+	assert_int_equal(edit(0, it, NULL, &err), ST_OK);
+	assert_int_equal(
+		env.sweep(env.ctx, owner, 1, 0, &a, &s, &err), ST_RETRY);
+	assert_non_null(strstr(err.text, "was replaced"));
+	finish();
+	begin("pid");
+	replace(cred);
+	assert_int_equal(edit(0, it, NULL, &err), ST_RETRY);
+	assert_non_null(strstr(err.text, "was replaced"));
+	finish();
+	begin("pid");
 	assert_int_equal(edit(0, it, NULL, &err), ST_OK);
 	finish();
 }
@@ -587,6 +650,9 @@ static void test_frames(void **state)
 	assert_int_equal(apart_receive(pair[1], &kind, &b, 0), APART_OK);
 	assert_int_equal(kind, WIRE_WARM);
 	assert_string_equal(buf_str(&b), "hello");
+	/* what came in time is not late because we looked late */
+	assert_int_equal(apart_send(pair[0], WIRE_WARM, &b, 0), APART_OK);
+	assert_int_equal(apart_receive(pair[1], &kind, &b, 1), APART_OK);
 	assert_int_equal(apart_receive(pair[1], &kind, &b, 1), APART_LATE);
 	(void)close(pair[0]);
 	assert_int_equal(apart_receive(pair[1], &kind, &b, 0), APART_END);
@@ -648,6 +714,8 @@ int main(void)
 		cmocka_unit_test(test_edit),
 		cmocka_unit_test(test_closed_provider),
 		cmocka_unit_test(test_sandboxed),
+		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_local),
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_late_lies),

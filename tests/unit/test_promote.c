@@ -109,6 +109,16 @@ static void test_nobody_answers(void **state)
 	check_rolled_back("192.0.2.1");
 }
 
+/* Nobody knows what is served: back to what was known. */
+static void test_nobody_can_look(void **state)
+{
+	(void)state;
+	assert_int_equal(add_gen(1), 2);
+	world.gone = true;
+	assert_int_equal(promote(2), ST_OK);
+	check_rolled_back("the network process is gone");
+}
+
 /* An address that this host has no way to counts by the others. */
 static void test_no_route(void **state)
 {
@@ -224,6 +234,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { LIVE(test_new_key),
 		LIVE(test_reload_fails), LIVE(test_not_served),
 		LIVE(test_one_address_lags), LIVE(test_nobody_answers),
+		LIVE(test_nobody_can_look),
 		LIVE(test_no_route), LIVE(test_same_key), LIVE(test_stale),
 		LIVE(test_before_publication), LIVE(test_older_candidates),
 		LIVE(test_interrupted), LIVE(test_pauses) };

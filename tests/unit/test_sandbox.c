@@ -423,6 +423,20 @@ static void forbidden_listed(void)
 	MUST(strstr(err.text, key) != NULL);
 }
 
+/* A path that leads nowhere holds no key: one odd lineage stops no other. */
+static void forbidden_nowhere(void)
+{
+	static char below[80];
+	static const char *const odd[] = { below, key, NULL };
+	const struct sandbox s = { .read = may_read, .never = odd };
+	char missing[SANDBOX_TEXT_MAX] = "";
+	struct err err = ERR_INIT;
+
+	(void)snprintf(below, sizeof(below), "%s/mx1.example.com", key);
+	MUST(sandbox_enter(&s, missing, &err) == ST_OK);
+	MUST(missing[0] == '\0');
+}
+
 static void test_failing(void **state)
 {
 	(void)state;
@@ -435,6 +449,7 @@ static void test_failing(void **state)
 	assert_int_equal(run(without_seccomp, false), 0);
 	assert_int_equal(run(hollow_landlock, false), 0);
 	assert_int_equal(run(forbidden_listed, false), 0);
+	assert_int_equal(run(forbidden_nowhere, false), 0);
 }
 
 /* ---- */

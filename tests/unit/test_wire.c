@@ -574,6 +574,48 @@ static void test_head(void **state)
 	assert_false(wire_head_get(h, &kind, &len));
 }
 
+/* Four lineages at all limits: 64 owner names, 32 servers, 512 records. */
+static void test_largest(void **state)
+{
+	enum { OWNERS = 4 * 64, SERVERS = 32 };
+	static const char *owner[OWNERS];
+	struct tlsa rr[TLSA_RRSET_MAX];
+	struct auth_server server[SERVERS];
+	struct sweep_answer x[SERVERS];
+	struct zone_auth z = {
+		.zone = "example.", .server = server, .n_servers = SERVERS
+	};
+	struct authority a = { .zone = &z, .n_zones = 1, .n_owners = OWNERS };
+	struct sweep s = { .n = OWNERS };
+	struct buf out = BUF_INIT(WIRE_MAX);
+	struct wire w = wire_writer(&out);
+
+	(void)state;
+	a.owner = calloc(OWNERS, sizeof(*a.owner));
+	s.owner = calloc(OWNERS, sizeof(*s.owner));
+	assert_true(a.owner != NULL && s.owner != NULL);
+	memset(server, 0, sizeof(server));
+	memset(x, 0, sizeof(x));
+	for (size_t i = 0; i < TLSA_RRSET_MAX; i++)
+		rr[i] = (struct tlsa){ 3, 1, 1, 32, digest };
+	for (size_t i = 0; i < SERVERS; i++) {
+		x[i].server = i;
+		x[i].rrset.rr = rr;
+		x[i].rrset.n = TLSA_RRSET_MAX;
+	}
+	for (size_t i = 0; i < OWNERS; i++) {
+		owner[i] = owners[0];
+		text(a.owner[i].owner, DNS_NAME_MAX, owner[i]);
+		text(a.owner[i].final, DNS_NAME_MAX, owner[i]);
+		s.owner[i] = (struct sweep_owner){ x, SERVERS };
+	}
+	wire_said_sweep(&w, owner, OWNERS, &a, &s);
+	assert_true(wire_done(&w));
+	buf_release(&out);
+	free(a.owner);
+	free(s.owner);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -588,6 +630,7 @@ int main(void)
 		cmocka_unit_test(test_too_few_answers),
 		cmocka_unit_test(test_string),
 		cmocka_unit_test(test_head),
+		cmocka_unit_test(test_largest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
