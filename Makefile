@@ -59,7 +59,7 @@ endif
 
 .PHONY: all demo check check-unit check-lab bench lint install uninstall \
 	deb-deps clean unit-bins sim-bin sim mutants static coverage valgrind \
-	fuzz fuzz-bins
+	fuzz fuzz-bins every-call
 .DELETE_ON_ERROR:
 
 all: danelaw
@@ -158,6 +158,10 @@ sim:
 # Deliberate breaches; each must be noticed. make mutants [M=pattern]
 mutants:
 	$(Q)tests/mutants/run $(M)
+
+# Killed, and failing, at every call of the program that writes.
+every-call: deb-deps
+	$(Q)LAB_LIMIT=1800 CALL_STRIDE=1 tests/run lab every_call
 
 static:
 	$(Q)tests/static/run

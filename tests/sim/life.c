@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PASSES_STORM 60
+#define PASSES_STORM 40
 #define STORM (75 * DAY)
-#define CALM (11 * DAY)
-#define STUCK (7 * DAY)
+#define CALM (9 * DAY)
+#define STUCK (6 * DAY)
 
 /* ---- birth ---- */
 

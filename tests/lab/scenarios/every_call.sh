@@ -4,7 +4,7 @@
 # each of those calls failing (crash.py), and with no memory: one name server, a
 # mail server that reads its files for each connection, a CA that answers at
 # once, so that a thousand runs take little time. KINDS=kill,EIO,ENOSPC,EINTR,
-# short,nomem NOMEM_ALL=1 leave nothing out.
+# short,nomem NOMEM_ALL=1 leave nothing out; CALL_STRIDE=5 takes every fifth.
 # Longer than three runs: a step must not become the next one.
 LAB_RETIRE=8
 LAB_RELOAD="test ! -e $1/no-reload"
