@@ -555,7 +555,9 @@ static void test_dies_with_parent(void **state)
 	alarm(20);
 	assert_int_equal(waitpid((pid_t)pid, &status, 0), (pid_t)pid);
 	alarm(0);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	/* or it saw that nobody is there before the kernel killed it */
+	assert_true(WIFEXITED(status) ||
+		(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
 	(void)close(pipes[0]);
 	(void)close(pipes[1]);
 }
