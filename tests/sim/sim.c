@@ -49,8 +49,8 @@ struct job {
 	pid_t pid;
 	unsigned long from, n, done;
 	struct stats stats;
-	bool bad;
-	unsigned long bad_seed;
+	unsigned long bad;
+	unsigned long bad_seed; /* the first */
 	char violation[400];
 };
 
@@ -90,11 +90,11 @@ static void child(struct job *j, const struct options *o)
 		if (run_life(&j->stats, o, j->from + i, o->until, NULL,
 			    o->loud))
 			continue;
-		j->bad = true;
+		if (j->bad++ > 0)
+			continue;
 		j->bad_seed = j->from + i;
 		(void)snprintf(j->violation, sizeof(j->violation), "%s",
 			w.violation);
-		break;
 	}
 	j->done = j->n;
 }
@@ -259,21 +259,21 @@ static bool launch(struct job *j, const struct options *o, unsigned long from,
 	_exit(0);
 }
 
-/* A batch has ended: true when a life in it broke the law. */
-static bool reap(struct job *j, int status)
+/* A batch has ended: the number of lives in it that broke the law. */
+static unsigned long reap(struct job *j, int status)
 {
-	bool bad = j->bad;
+	unsigned long bad = j->bad;
 
 	j->pid = 0;
 	add_stats(&j->stats);
-	if (bad)
+	if (bad > 0)
 		(void)printf("VIOLATION seed=%lu: %s\n", j->bad_seed,
 			j->violation);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		j->bad_seed = j->from + j->done;
 		(void)printf("VIOLATION seed=%lu: the program died there "
 			     "(status %d)\n", j->bad_seed, status);
-		bad = true;
+		bad++;
 	}
 	return bad;
 }
@@ -304,9 +304,12 @@ static unsigned long run_many(const struct options *o, unsigned long lives,
 		for (unsigned i = 0; pid > 0 && i < o->jobs; i++) {
 			if (jobs[i].pid != pid)
 				continue;
+			unsigned long more = reap(&jobs[i], status);
+
 			running--;
-			if (reap(&jobs[i], status) && bad++ == 0)
+			if (bad == 0 && more > 0)
 				*ret_seed = jobs[i].bad_seed;
+			bad += more;
 		}
 		if (lives > 100000 && total.lives / 50000 != said) {
 			said = total.lives / 50000;

@@ -249,7 +249,8 @@ static void renew(struct world *w, size_t line)
 		certbot(w, line, false);
 }
 
-/* The operator lets the mail software read live/. */
+/* The operator lets the mail software read live/, after a run that came to its
+ * end: one that was killed may have left a link that a power cut takes back. */
 static void point(struct world *w)
 {
 	char path[80];
@@ -257,7 +258,7 @@ static void point(struct world *w)
 	for (size_t i = 0; i < w->n_lines; i++) {
 		(void)snprintf(path, sizeof(path), STATE_DIR "/live/%s",
 			w->line[i].name);
-		if (disk_link(w->disk, path) != NULL)
+		if (disk_durable_link(w->disk, path) != NULL)
 			continue;
 		schedule(w, (struct event){ .at = w->t + HOUR,
 				    .kind = EV_POINT });
