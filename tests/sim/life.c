@@ -278,6 +278,42 @@ static void check_rest(struct world *w, int64_t calm_at)
 	}
 }
 
+static bool rests(const struct world *w, size_t i, struct store *store)
+{
+	struct lineage_state s;
+	struct err err = ERR_INIT;
+	bool good;
+
+	if (store_peek(store, w->line[i].name, &s, &err) != ST_OK)
+		return false;
+	good = s.live_gen != 0 && s.intent.kind == INTENT_NONE && !s.alert;
+	for (size_t k = 0; k < s.n_keys; k++)
+		good = good && (s.key[k].role == KEY_CURRENT ||
+				       s.key[k].role == KEY_NEXT);
+	state_release(&s);
+	return good;
+}
+
+/* Every rollover has ended, nothing waits, nobody complains. */
+static bool at_rest(const struct world *w)
+{
+	struct store *store;
+	struct err err = ERR_INIT;
+	bool good = true;
+
+	for (int i = 0; i < PROCS; i++)
+		good = good && w->proc[i].pid == 0;
+	for (size_t e = 0; e < w->n_endpoints; e++)
+		good = good && w->endpoint[e].pointed &&
+			w->endpoint[e].id == w->line[w->endpoint[e].line].live_id;
+	if (!good || store_open_read(STATE_DIR, &store, &err) != ST_OK)
+		return false;
+	for (size_t i = 0; i < w->n_lines && good; i++)
+		good = rests(w, i, store);
+	store_close(store);
+	return good;
+}
+
 bool live(struct world *w, unsigned long seed)
 {
 	unsigned long passes = w->stats->passes;
@@ -293,7 +329,8 @@ bool live(struct world *w, unsigned long seed)
 	calm_down(w);
 	calm_at = w->t;
 	while (w->violations == 0 && w->t - calm_at < CALM &&
-		w->fault == FAULT_NONE)
+		w->fault == FAULT_NONE &&
+		(w->t - calm_at < DAY || !at_rest(w)))
 		host_until(w, w->t + 12 * HOUR);
 	if (w->violations == 0 && w->fault == FAULT_NONE)
 		check_rest(w, calm_at);
