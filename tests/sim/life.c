@@ -303,9 +303,14 @@ static bool at_rest(const struct world *w)
 
 	for (int i = 0; i < PROCS; i++)
 		good = good && w->proc[i].pid == 0;
-	for (size_t e = 0; e < w->n_endpoints; e++)
-		good = good && w->endpoint[e].pointed &&
-			w->endpoint[e].id == w->line[w->endpoint[e].line].live_id;
+	for (size_t e = 0; e < w->n_endpoints; e++) {
+		const struct endpoint *ep = &w->endpoint[e];
+
+		good = good && ep->pointed &&
+			ep->id == w->line[ep->line].live_id;
+		for (size_t o = 0; o < w->n_owners; o++)
+			good = good && in_set(&w->zone[o].set, ep->id);
+	}
 	if (!good || store_open_read(STATE_DIR, &store, &err) != ST_OK)
 		return false;
 	for (size_t i = 0; i < w->n_lines && good; i++)
