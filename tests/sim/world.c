@@ -227,9 +227,10 @@ static void certbot(struct world *w, size_t line, bool early)
 	struct line *l = &w->line[line];
 	bool same_key = early ? chance(w, 15) : chance(w, 10);
 
-	/* An operator does not adopt and renew in one go. */
-	if (!w->endpoint[0].pointed)
+	/* An operator does not adopt and change keys in one go. */
+	if (!w->endpoint[0].pointed && early)
 		return;
+	same_key = same_key || !w->endpoint[0].pointed;
 	l->lineage = new_cert(w, same_key ? l->lineage.key : new_key(w));
 	l->by_us = false;
 	tell(w, "certbot: %s has certificate %d on %skey %d", l->name,
