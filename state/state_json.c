@@ -247,10 +247,21 @@ static int sink_append(const char *text, size_t len, void *arg)
 	return k->st == ST_OK ? 0 : -1;
 }
 
+enum status state_json_append(
+	const json_t *o, size_t flags, struct buf *ret, struct err *err)
+{
+	struct sink k = { .buf = ret, .err = err, .st = ST_OK };
+
+	if (json_dump_callback(o, sink_append, &k, flags) != 0 &&
+		k.st == ST_OK)
+		k.st = err_set(err, ST_NOMEM, "out of memory");
+	(void)sink_append("\n", 1, &k);
+	return k.st;
+}
+
 enum status state_to_json(
 	const struct lineage_state *s, struct buf *ret, struct err *err)
 {
-	struct sink k = { .buf = ret, .err = err, .st = ST_OK };
 	json_auto_t *root = json_object();
 	bool ok = root != NULL;
 
@@ -261,10 +272,6 @@ enum status state_to_json(
 			"cannot write the state of lineage %s: out of memory, "
 			"or its name is not UTF-8",
 			s->name);
-	if (json_dump_callback(root, sink_append, &k,
-		    JSON_INDENT(2) | JSON_SORT_KEYS) != 0 &&
-		k.st == ST_OK)
-		k.st = err_set(err, ST_NOMEM, "out of memory");
-	(void)sink_append("\n", 1, &k);
-	return k.st;
+	return state_json_append(
+		root, JSON_INDENT(2) | JSON_SORT_KEYS, ret, err);
 }

@@ -7,6 +7,7 @@
  * is private is private by its own mode: keys/ 0700, state and history 0600,
  * each generation by owner, group and mode of its lineage.
  */
+#include "state/state_json.h"
 #include "state/store_impl.h"
 
 #include "hook/base/atomicfile.h"
@@ -530,22 +531,6 @@ enum status store_commit(
 		l->fd, "state.json", 0600, text.data, text.len, err);
 }
 
-struct sink {
-	struct buf *buf;
-	struct err *err;
-	enum status st;
-};
-
-/* Out of memory, json_dumps can lose a part of the line without a word. */
-static int sink_append(const char *text, size_t len, void *arg)
-{
-	struct sink *k = arg;
-
-	if (k->st == ST_OK)
-		k->st = buf_append(k->buf, text, len, k->err);
-	return k->st == ST_OK ? 0 : -1;
-}
-
 enum status store_history(struct store_lineage *l, int64_t wall_ms,
 	const char *event, const struct spki *key, unsigned gen,
 	const char *why, struct err *err)
@@ -554,7 +539,7 @@ enum status store_history(struct store_lineage *l, int64_t wall_ms,
 	struct err shown; /* err_set makes any text printable ASCII */
 	json_auto_t *o = json_object();
 	auto_buf line = BUF_INIT(65536);
-	struct sink k = { .buf = &line, .err = err, .st = ST_OK };
+	enum status st;
 	int bad;
 
 	(void)err_set(&shown, ST_OK, "%s", why);
@@ -568,12 +553,9 @@ enum status store_history(struct store_lineage *l, int64_t wall_ms,
 	bad |= json_object_set_new(o, "why", json_string(shown.text));
 	if (bad != 0)
 		return err_set(err, ST_NOMEM, "out of memory");
-	if (json_dump_callback(o, sink_append, &k, JSON_COMPACT) != 0 &&
-		k.st == ST_OK)
-		k.st = err_set(err, ST_NOMEM, "out of memory");
-	(void)sink_append("\n", 1, &k);
-	if (k.st != ST_OK)
-		return k.st;
+	st = state_json_append(o, JSON_COMPACT, &line, err);
+	if (st != ST_OK)
+		return st;
 	return atomicfile_append(
 		l->fd, "history.jsonl", 0600, line.data, line.len, err);
 }
