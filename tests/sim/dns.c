@@ -102,6 +102,10 @@ void serve_key(struct world *w, size_t endpoint, int id, int cert)
 	 * endpoint was stuck with another key, is not our doing. */
 	if (id == l->live_id && l->live_since < since)
 		since = l->live_since;
+	/* Nor what it broke between a switch that was killed before its reload
+	 * and a reload by somebody else. */
+	if (id == l->linked_id && l->linked_since < since)
+		since = l->linked_since;
 	if (id == e->slow && w->t - e->since < HOUR && e->slow_since < since)
 		since = e->slow_since;
 	e->slow = e->id;

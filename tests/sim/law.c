@@ -152,6 +152,8 @@ static void law_live(struct world *w, size_t line, unsigned gen)
 	const struct proc *p = w->running;
 	int id = key_of_gen(w, line, gen);
 
+	l->linked_id = id;
+	l->linked_since = w->t;
 	if (l->intent.kind != INTENT_PROMOTE &&
 		l->intent.kind != INTENT_ROLL_BACK)
 		violate(w, "I5: live/%s changes, and no intent is on disk",

@@ -159,6 +159,8 @@ struct line {
 	unsigned live_gen;
 	int live_id;             /* the key that is current on disk ... */
 	int64_t live_since;      /* ... since then */
+	int linked_id;           /* the key in live/: any reload reads it */
+	int64_t linked_since;
 	bool published;
 	int64_t role_since[IDS]; /* key role + 1, and since when */
 	uint8_t role[IDS];
