@@ -74,6 +74,20 @@ static enum status add_served(struct session *s, size_t owner,
 	return st;
 }
 
+/* A TTL that we bring may come and go between two sweeps: caches have it all
+ * the same. On disk before it is out; plan_observe carries it on until the
+ * servers agree. */
+static enum status remember_ttl(struct session *s, size_t owner,
+	const struct tlsa_rrset *now, const struct tlsa_rrset *to,
+	struct err *err)
+{
+	if (now->n > 0 && now->ttl == to->ttl)
+		return ST_OK;
+	ttl_history_add(&s->st.owner[owner].served, to->ttl,
+		s->st.clock.trusted_ms);
+	return session_commit(s, err);
+}
+
 /* Ours added and withdrawn, all else as it is. */
 static enum status decide(void *arg, size_t i, const struct tlsa_rrset *now,
 	struct tlsa_rrset *to, struct err *err)
@@ -96,7 +110,7 @@ static enum status decide(void *arg, size_t i, const struct tlsa_rrset *now,
 		to->ttl = DEFAULT_TTL;
 	if (now->n > 0 && to->n == 0)
 		return err_set(err, ST_BUG, "refusing to empty the record set");
-	return ST_OK;
+	return remember_ttl(s, p->owner, now, to, err);
 }
 
 /* ---- how it went ---- */
@@ -146,7 +160,6 @@ static void note_result(const struct place *p, const struct provider_item *it)
 	if (session_clock(s, &now, &late) != ST_OK)
 		now = s->st.clock.trusted_ms;
 	os->publish_ms = now;
-	os->publish_tries++;
 	os->publish_wait_s = it->retry_after_s < RETRY_AFTER_MAX
 				     ? it->retry_after_s
 				     : RETRY_AFTER_MAX;
@@ -288,6 +301,14 @@ static void commit(struct session *s)
 		s->failed = true;
 }
 
+/* With the intent: a process that is killed may have published all the same. */
+static void count_try(struct session *s)
+{
+	for (size_t i = 0; i < s->st.n_owners; i++)
+		if ((s->action.owners >> i & 1) != 0)
+			s->st.owner[i].publish_tries++;
+}
+
 void act_publish(struct session *const list[], size_t n)
 {
 	struct session **left = calloc(n + 1, sizeof(struct session *));
@@ -298,6 +319,7 @@ void act_publish(struct session *const list[], size_t n)
 		s->st.intent = (struct intent){ .kind = INTENT_PUBLISH,
 			.since_ms = s->st.clock.trusted_ms };
 		s->st.publish_why[0] = '\0';
+		count_try(s);
 		if (left == NULL) {
 			(void)err_set(&s->fail, ST_NOMEM, "out of memory");
 			s->failed = true;

@@ -65,14 +65,14 @@ static bool gap_breaks_run(struct owner_state *os, const struct obs_owner *oo,
 	return back && os->swept_ms != 0 && now_ms - os->swept_ms > limit;
 }
 
-/* What was served at the sweep before this one may have been served until this
- * one: between two sweeps nobody looked. One ms less than now tells it from
- * what is seen now. */
+/* What was served at the sweep before this one (since_ms) may have been served
+ * until this one: between two sweeps nobody looked. One ms less than now tells
+ * it from what is seen now. */
 static void served_until_now(
-	struct ttl_history *h, int64_t last_sweep_ms, int64_t now_ms)
+	struct ttl_history *h, int64_t since_ms, int64_t now_ms)
 {
 	for (size_t i = 0; i < h->n; i++)
-		if (h->e[i].last_ms >= last_sweep_ms &&
+		if (h->e[i].last_ms >= since_ms &&
 			h->e[i].last_ms < now_ms - 1)
 			h->e[i].last_ms = now_ms - 1;
 }
@@ -188,7 +188,11 @@ static void observe_owner(struct lineage_state *s, const struct obs_owner *oo,
 		ttl_history_add(&os->served, (uint32_t)p->assumed_prior_ttl,
 			now_ms - 1);
 	}
-	served_until_now(&os->served, os->swept_ms, now_ms);
+	served_until_now(&os->served,
+		os->publish_tries > 0 && os->publish_ms < os->swept_ms
+			? os->publish_ms
+			: os->swept_ms,
+		now_ms);
 	ttl = doubt_ttl(os, p, now_ms);
 	for (size_t j = 0; j < s->n_keys; j++) {
 		struct state_key *k = &s->key[j];

@@ -338,6 +338,40 @@ static void test_tries_end_with_agreement(void **state)
 
 /* ---- withdrawn ---- */
 
+/* A TTL that we brought is on its way until the servers agree, seen or not. */
+static void test_ttl_on_its_way(void **state)
+{
+	struct owner_state *os;
+	struct fx f;
+
+	(void)state;
+	fx_new(&f, 2);
+	f.ans[0][0].ttl = f.ans[0][1].ttl = 60;
+	sweep(&f);
+	os = &f.s.owner[0];
+	os->served.n = key(&f, 1)->at[0].bad.n = 0; /* no adoption */
+	os->publish_ms = f.now;
+	os->publish_tries = 1;
+	ttl_history_add(&os->served, 7200, f.now);
+	after(&f, 600);
+	sweep(&f);
+	after(&f, 3600);
+	sweep(&f);
+	after(&f, 5);
+	serve(&f, 1);
+	sweep(&f);
+	assert_int_equal(os->publish_tries, 0);
+	/* it may have been served until then */
+	assert_int_equal(ttl_history_gone_ms(&os->served),
+		f.now - 1 + 7200 * 1000);
+	assert_int_equal(ttl_history_max_at(&at(&f, 1)->bad, f.now), 7200);
+	after(&f, 600);
+	sweep(&f);
+	assert_int_equal(ttl_history_gone_ms(&os->served),
+		f.now - 1 - 600 * 1000 + 7200 * 1000);
+	fx_release(&f);
+}
+
 static void test_retired(void **state)
 {
 	struct fx f;
@@ -621,6 +655,7 @@ int main(void)
 		cmocka_unit_test(test_new_key_inherits_the_gap),
 		cmocka_unit_test(test_known_everywhere_at_once),
 		cmocka_unit_test(test_tries_end_with_agreement),
+		cmocka_unit_test(test_ttl_on_its_way),
 		cmocka_unit_test(test_retired),
 		cmocka_unit_test(test_retired_unheard),
 		cmocka_unit_test(test_forget_ms),

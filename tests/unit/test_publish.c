@@ -11,7 +11,9 @@
 static struct {
 	struct tlsa_rrset set;
 	bool served_was_first;
-	bool intent_was_saved;
+	enum intent_kind intent_saved; /* before the provider was asked ... */
+	unsigned tries_saved;
+	uint32_t ttl_saved; /* ... and when it was told */
 	int calls;
 	struct err err;
 	int64_t retry_after_s;
@@ -21,21 +23,29 @@ static struct provider_ops ops = { .type = "fake" };
 static char provider_name[] = "home";
 static struct cfg_provider provider = { .name = provider_name, .ops = &ops };
 
+static void look_at_disk(void)
+{
+	struct lineage_state disk;
+
+	if (store_peek(store, NAME, &disk, &e) != ST_OK)
+		return;
+	p.intent_saved = disk.intent.kind;
+	p.tries_saved = disk.owner[0].publish_tries;
+	p.ttl_saved = ttl_history_max_at(
+		&disk.owner[0].served, s.st.clock.trusted_ms);
+	state_release(&disk);
+}
+
 static enum status fake_edit(void *ctx, const struct cfg_provider *pr,
 	int64_t deadline_ms, struct provider_item *items, size_t n,
 	provider_decide decide, void *arg, struct err *err)
 {
-	struct lineage_state disk;
-
 	(void)ctx;
 	(void)pr;
 	(void)deadline_ms;
 	(void)err;
 	p.calls++;
-	if (store_peek(store, NAME, &disk, &e) == ST_OK) {
-		p.intent_was_saved = disk.intent.kind == INTENT_PUBLISH;
-		state_release(&disk);
-	}
+	look_at_disk();
 	for (size_t i = 0; i < n; i++) {
 		struct provider_item *it = &items[i];
 
@@ -46,6 +56,7 @@ static enum status fake_edit(void *ctx, const struct cfg_provider *pr,
 		assert_int_equal(tlsa_rrset_copy(&p.set, &it->now, &e), ST_OK);
 		if (decide(arg, i, &it->now, &it->to, &it->err) != ST_OK)
 			continue;
+		look_at_disk();
 		it->changed = !tlsa_rrset_eq(&it->now, &it->to);
 		tlsa_rrset_release(&p.set);
 		assert_int_equal(tlsa_rrset_copy(&it->to, &p.set, &e), ST_OK);
@@ -129,7 +140,7 @@ static void test_added_beside_others(void **state)
 	assert_int_equal(p.set.n, 3);
 	assert_true(held(0) && held(1) && held_foreign());
 	assert_int_equal(p.set.ttl, 555); /* somebody chose it */
-	assert_true(p.intent_was_saved);
+	assert_int_equal(p.intent_saved, INTENT_PUBLISH);
 	assert_int_equal(s.st.owner[0].publish_tries, 1);
 	assert_true(s.st.owner[0].publish_ms > 0);
 	assert_string_equal(s.st.publish_why, "");
@@ -171,6 +182,26 @@ static void test_ttl(void **state)
 	cl.ttl = 1200;
 	publish(0, bit(key_of_cert(1)));
 	assert_int_equal(p.set.ttl, 1200); /* asked for */
+}
+
+/* A TTL that we bring is on disk before any cache can have it, as is the try:
+ * what is killed here may have been done. */
+static void test_ttl_remembered(void **state)
+{
+	(void)state;
+	publish(3, 0);
+	assert_int_equal(p.ttl_saved, 3600);
+	assert_int_equal(p.tries_saved, 1);
+	cl.ttl = 7200;
+	publish(0, bit(key_of_cert(1)));
+	assert_int_equal(p.ttl_saved, 7200);
+	assert_int_equal(p.tries_saved, 2);
+	/* one that somebody chose is seen, not brought */
+	s.st.owner[0].served.n = 0;
+	cl.ttl = 0;
+	publish(3, 0);
+	assert_int_equal(p.set.ttl, 7200);
+	assert_int_equal(p.ttl_saved, 0);
 }
 
 /* Only the next key is to be added, and nothing is there: the served one comes
@@ -257,6 +288,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_added_beside_others),
 		T(test_withdrawn_alone), T(test_never_emptied), T(test_ttl),
+		T(test_ttl_remembered),
 		T(test_served_comes_first), T(test_served_by_others),
 		T(test_failure) };
 
