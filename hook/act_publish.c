@@ -316,8 +316,13 @@ void act_publish(struct session *const list[], size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct session *s = list[i];
 
-		s->st.intent = (struct intent){ .kind = INTENT_PUBLISH,
-			.since_ms = s->st.clock.trusted_ms };
+		/* A switch that is unfinished must be remembered, and says
+		 * enough. */
+		if (s->st.intent.kind != INTENT_PROMOTE)
+			s->st.intent = (struct intent){
+				.kind = INTENT_PUBLISH,
+				.since_ms = s->st.clock.trusted_ms,
+			};
 		s->st.publish_why[0] = '\0';
 		count_try(s);
 		if (left == NULL) {
@@ -334,7 +339,9 @@ void act_publish(struct session *const list[], size_t n)
 			publish_like(left, n, i);
 	for (size_t i = 0; i < n; i++) {
 		session_forget_sweep(list[i]);
-		list[i]->st.intent = (struct intent){ .kind = INTENT_NONE };
+		if (list[i]->st.intent.kind == INTENT_PUBLISH)
+			list[i]->st.intent =
+				(struct intent){ .kind = INTENT_NONE };
 		commit(list[i]);
 	}
 	free(left);

@@ -100,7 +100,9 @@ static void print_text(const struct lineage_state *s, const struct timing *t)
 			s->key[i].role == KEY_RETIRED)
 			print_key(s, &s->key[i], t);
 	if (s->rolled_back_gen != 0)
-		printf("  rolled back: generation %u: %s\n",
+		printf("  %s: generation %u: %s\n",
+			s->intent.kind == INTENT_PROMOTE ? "not verified"
+							 : "rolled back",
 			s->rolled_back_gen, s->rolled_back_why);
 	printf("  %s: %s\n", s->alert ? "ATTENTION" : "now",
 		s->why[0] ? s->why : "not run yet");

@@ -115,34 +115,59 @@ static bool may_try(struct ctx *c, const struct state_key *k,
 
 /* ---- the rules, in order; each fills *a and returns true, or passes ---- */
 
-static bool rule_unfinished(struct ctx *c, struct action *a)
+static bool rule_publish(struct ctx *c, struct action *a);
+
+/* A switch is unfinished, and neither key can be served without harm: nothing
+ * is switched until the record of one of them is everywhere. */
+static void stay(struct ctx *c, const struct state_gen *g, const char *missed,
+	struct action *a)
+{
+	const char *why = c->s->rolled_back_gen == c->s->intent.gen
+		? c->s->rolled_back_why
+		: "";
+
+	if (g != NULL && g->retry_ms > c->now)
+		wake_at(c, g->retry_ms);
+	note(c, NOTE_URGENT,
+		"the switch to generation %u is unfinished, and the key that "
+		"was live before cannot come back: %.200s; nothing more is "
+		"switched until the record of one of them is everywhere: look "
+		"at the provider, and at the mail software%s%.150s",
+		c->s->intent.gen, missed, why[0] ? ": " : "", why);
+	if (!rule_publish(c, a))
+		*a = rule_rest(c);
+}
+
+/* What was interrupted while it went live, or failed with no way back. */
+static bool unfinished_promotion(struct ctx *c, struct action *a)
 {
 	const struct intent *in = &c->s->intent;
-	const struct state_gen *g;
-	const struct state_key *k;
+	const struct state_key *cur = state_key_role(c->s, KEY_CURRENT);
+	const struct state_gen *g = state_gen_find(c->s, in->gen);
+	const struct state_key *k =
+		g != NULL ? state_key_find(c->s, &g->spki) : NULL;
+	bool free = c->s->live_gen == 0 || (k != NULL && k == cur);
+	bool paused, missed;
 	struct ready_why why;
+	char where[STATE_WHY_MAX] = "";
 
-	if (in->kind == INTENT_ROLL_BACK) {
-		*a = act(ACT_ROLL_BACK, "finishing the interrupted roll-back");
-		a->gen = in->gen;
-		a->to_gen = in->to_gen;
-		return true;
-	}
-	if (in->kind != INTENT_PROMOTE)
-		return false;
-	g = state_gen_find(c->s, in->gen);
-	k = g != NULL ? state_key_find(c->s, &g->spki) : NULL;
-	if (k != NULL && k->role != KEY_CURRENT && c->s->live_gen != 0 &&
-		!c->o->swept) {
+	if (k != NULL && !free && !c->o->swept) {
 		*a = act(ACT_SWEEP, "a promotion was interrupted: is its key "
 				    "still ready?");
 		return true;
 	}
-	if (k != NULL && (k->role == KEY_CURRENT || c->s->live_gen == 0 ||
-				 ready_now(c->s, c->o, c->p, k, c->now, &why))) {
+	missed = !free && can_be_missed(c->s, c->o, c->p, cur, c->now, where);
+	paused = missed && g != NULL && g->retry_ms > c->now &&
+		!c->o->retry_asked;
+	if (k != NULL && !paused &&
+		(free || ready_now(c->s, c->o, c->p, k, c->now, &why))) {
 		*a = act(ACT_PROMOTE, "finishing the interrupted promotion");
 		a->gen = in->gen;
 		a->spki = k->spki;
+		return true;
+	}
+	if (missed) {
+		stay(c, g, where, a);
 		return true;
 	}
 	*a = act(ACT_ROLL_BACK,
@@ -150,6 +175,20 @@ static bool rule_unfinished(struct ctx *c, struct action *a)
 		"more: back to the current key");
 	a->gen = in->gen;
 	a->to_gen = c->s->live_gen;
+	return true;
+}
+
+static bool rule_unfinished(struct ctx *c, struct action *a)
+{
+	const struct intent *in = &c->s->intent;
+
+	if (in->kind == INTENT_PROMOTE)
+		return unfinished_promotion(c, a);
+	if (in->kind != INTENT_ROLL_BACK)
+		return false;
+	*a = act(ACT_ROLL_BACK, "finishing the interrupted roll-back");
+	a->gen = in->gen;
+	a->to_gen = in->to_gen;
 	return true;
 }
 

@@ -260,6 +260,47 @@ bool ready_now(const struct lineage_state *s, const struct observation *o,
 	return false;
 }
 
+/* Some record is there that senders hold us to. */
+static bool in_force(const struct lineage_state *s,
+	const struct observation *o, size_t owner)
+{
+	for (size_t j = 0; j < s->n_keys; j++)
+		if (s->key[j].at[owner].rec != REC_HIDDEN)
+			return true;
+	return o->owner[owner].shared;
+}
+
+bool can_be_missed(const struct lineage_state *s, const struct observation *o,
+	const struct policy *p, const struct state_key *k, int64_t now_ms,
+	char why[STATE_WHY_MAX])
+{
+	size_t key = (size_t)(k - s->key);
+
+	for (size_t i = 0; o->swept && i < s->n_owners; i++) {
+		const struct obs_owner *oo = &o->owner[i];
+		const char *name = s->owner[i].owner;
+		const char *server = lacking_server(oo, key);
+
+		if (!in_force(s, o, i))
+			continue;
+		if (server[0] != '\0')
+			(void)snprintf(why, STATE_WHY_MAX,
+				"%s: server %s lacks its record", name, server);
+		else if (oo->agility_bad >> key & 1)
+			(void)snprintf(why, STATE_WHY_MAX,
+				"%s: a foreign record with a stronger digest "
+				"hides its record (RFC 7671 section 9)",
+				name);
+		else if (ready_at_owner(&k->at[i], p) > now_ms)
+			(void)snprintf(why, STATE_WHY_MAX,
+				"%s: caches may lack its record still", name);
+		else
+			continue;
+		return true;
+	}
+	return false;
+}
+
 int64_t forget_ms(const struct lineage_state *s, const struct state_key *k,
 	const struct policy *p)
 {

@@ -36,6 +36,13 @@ bool owner_is_published(const struct lineage_state *s, size_t owner);
 bool served_everywhere(const struct lineage_state *s,
 	const struct observation *o, const struct state_key *k);
 
+/* Senders can miss the record of k: DANE is in force, and a server shows a set
+ * that lacks it or hides it, or all show it again, but caches may lack it still.
+ * A server's silence alone is not enough. On true, why says where. */
+bool can_be_missed(const struct lineage_state *s, const struct observation *o,
+	const struct policy *p, const struct state_key *k, int64_t now_ms,
+	char why[STATE_WHY_MAX]);
+
 /* When no cache can hold the record of a RETIRED key any more; -1 unknown. */
 int64_t forget_ms(const struct lineage_state *s, const struct state_key *k,
 	const struct policy *p);

@@ -128,7 +128,7 @@ static enum status verify(struct session *s, const struct state_gen *g,
 
 /* ---- roll back ---- */
 
-static void note_rolled_back(
+static void note_failed(
 	struct session *s, struct state_gen *g, const char *why, int64_t now)
 {
 	int64_t pause = RETRY_FIRST_MS;
@@ -146,7 +146,7 @@ static void note_rolled_back(
 
 /* back to to_gen; blame: the promotion itself failed (back-off, alert), as
  * opposed to one that was interrupted and is not ready any more. */
-static enum status roll_back(struct session *s, unsigned gen, unsigned to_gen,
+static enum status go_back(struct session *s, unsigned gen, unsigned to_gen,
 	bool blame, const char *why, struct err *err)
 {
 	const struct state_gen *to;
@@ -167,7 +167,7 @@ static enum status roll_back(struct session *s, unsigned gen, unsigned to_gen,
 		.since_ms = now,
 	};
 	if (blame)
-		note_rolled_back(s, state_gen_find(&s->st, gen), reason, now);
+		note_failed(s, state_gen_find(&s->st, gen), reason, now);
 	/* Not saved (disk full?): go back all the same. The promotion's intent
 	 * is on disk, so the next run looks again. */
 	saved = session_commit(s, &unsaved);
@@ -200,6 +200,30 @@ static enum status roll_back(struct session *s, unsigned gen, unsigned to_gen,
 	return ST_OK;
 }
 
+/* The promotion failed: back, unless senders can miss the record of the key
+ * that was live before. Then its key stays, which all of them can match, and
+ * with the intent on disk the plan tries the switch again after a pause. */
+static enum status undo(struct session *s, struct state_gen *g, unsigned from,
+	const char *why, struct err *err)
+{
+	const struct state_gen *to = state_gen_find(&s->st, from);
+	const struct state_key *k = state_key_find(&s->st, &to->spki);
+	int64_t now = s->st.clock.trusted_ms;
+	char missed[STATE_WHY_MAX];
+
+	if (k == NULL || spki_eq(&k->spki, &g->spki) ||
+		!can_be_missed(&s->st, &s->obs, &s->policy, k, now, missed))
+		return go_back(s, g->n, from, true, why, err);
+	log_event(LOG_ALERT_L, "not-verified",
+		"lineage=%s generation=%u why=%s action=%s",
+		log_quote(s->cl->name), g->n, log_quote(why),
+		log_quote("not rolled back, because senders can miss the key "
+			  "that was live before; tried again by itself"));
+	s->obs.retry_asked = false;
+	note_failed(s, g, why, now);
+	return session_commit(s, err);
+}
+
 enum status act_roll_back(
 	struct session *s, const struct action *a, struct err *err)
 {
@@ -207,7 +231,7 @@ enum status act_roll_back(
 		return err_set(err, ST_BUG, "no generation %u to go back to",
 			a->to_gen);
 	/* Blame, if any, was noted by the run that was interrupted. */
-	return roll_back(s, a->gen, a->to_gen, false, a->why, err);
+	return go_back(s, a->gen, a->to_gen, false, a->why, err);
 }
 
 /* ---- promote ---- */
@@ -317,13 +341,13 @@ enum status act_promote(
 	if (st != ST_OK)
 		return st;
 	if (reload(s, g->n, &trouble) != ST_OK)
-		return roll_back(s, g->n, from, true, trouble.text, err);
+		return undo(s, g, from, trouble.text, err);
 	st = verify(s, g, &good, &stale, err);
 	if (st != ST_OK)
 		return st;
 	/* On the same key an endpoint that is down is no reason to go back. */
 	if (!good && !(same_key && s->obs.probe == PROBED_UNKNOWN))
-		return roll_back(s, g->n, from, true, s->obs.probe_why, err);
+		return undo(s, g, from, s->obs.probe_why, err);
 	if (stale)
 		log_event(LOG_WARN_L, "old-certificate", "lineage=%s why=%s",
 			log_quote(s->cl->name),

@@ -27,7 +27,11 @@ void law_effect(struct world *w, size_t line, enum intent_kind kind,
 {
 	for (size_t i = 0; i < w->n_lines; i++)
 		if ((line == i || line == w->n_lines) &&
-			w->line[i].intent.kind == kind)
+			(w->line[i].intent.kind == kind ||
+				/* an unfinished switch publishes, too */
+				(kind == INTENT_PUBLISH &&
+					w->line[i].intent.kind ==
+						INTENT_PROMOTE)))
 			return;
 	violate(w, "I5: %s, and no intent to %s is on disk", what,
 		intent_name(kind));
@@ -148,7 +152,7 @@ static int key_of_gen(struct world *w, size_t line, unsigned gen)
 
 static void law_live(struct world *w, size_t line, unsigned gen)
 {
-	const struct line *l = &w->line[line];
+	struct line *l = &w->line[line];
 	const struct proc *p = w->running;
 	int id = key_of_gen(w, line, gen);
 

@@ -486,6 +486,103 @@ static void test_interrupted_promotion(void **state)
 	fx_release(&f);
 }
 
+/* Senders can miss the key that was live before, too: nothing is switched
+ * until the record of one of them is everywhere. (law 1 and 3) */
+static void test_no_way_back(void **state)
+{
+	struct action a;
+	struct fx f;
+
+	(void)state;
+	fx_steady(&f, 1, 2);
+	add_gen(&f, 2, GEN_CSR);
+	f.s.intent = (struct intent){
+		.kind = INTENT_PROMOTE, .gen = 2, .to_gen = 1
+	};
+	f.ans[0][1].has = 0;
+	a = check_next(&f, ACT_PUBLISH);
+	assert_int_equal(a.add, 3);
+	assert_int_equal(a.remove, 0);
+	f.s.owner[0].publish_ms = f.now;
+	f.s.owner[0].publish_tries = 1;
+	a = check_next(&f, ACT_HOLD);
+	assert_true(a.alert);
+	check_says(&a, "generation 2 is unfinished");
+	check_says(&a, "cannot come back");
+	check_says(&a, "server ns2.example. 192.0.2.2 lacks its record");
+	/* hidden is missed */
+	serve(&f, 1);
+	f.owner[0].agility_bad = 1;
+	a = check_next(&f, ACT_HOLD);
+	check_says(&a, "stronger digest");
+	f.owner[0].agility_bad = 0;
+	/* there again, but not in every cache */
+	ttl_history_add(&key(&f, 1)->at[0].bad, 3600, f.now);
+	a = check_next(&f, ACT_HOLD);
+	check_says(&a, "caches may lack");
+	key(&f, 1)->at[0].bad.n = 0;
+	check_next(&f, ACT_ROLL_BACK);
+	/* one of them, and be it the new one */
+	serve(&f, 2);
+	check_next(&f, ACT_PROMOTE);
+	fx_release(&f);
+}
+
+/* Where no record of ours is there is no promise to break by going back,
+ * unless another lineage has made one. */
+static void test_way_back_without_records(void **state)
+{
+	struct fx f;
+
+	(void)state;
+	fx_steady(&f, 1, 2);
+	add_gen(&f, 2, GEN_CSR);
+	f.s.intent = (struct intent){
+		.kind = INTENT_PROMOTE, .gen = 2, .to_gen = 1
+	};
+	serve(&f, 0);
+	key(&f, 1)->at[0].rec = key(&f, 2)->at[0].rec = REC_HIDDEN;
+	check_next(&f, ACT_ROLL_BACK);
+	f.owner[0].shared = true;
+	check_next(&f, ACT_PUBLISH);
+	fx_release(&f);
+}
+
+/* A switch that failed, and could not be undone, waits like one that was. */
+static void test_no_way_back_pause(void **state)
+{
+	struct state_gen *g;
+	struct action a;
+	struct fx f;
+
+	(void)state;
+	fx_steady(&f, 1, 2);
+	g = add_gen(&f, 2, GEN_CSR);
+	f.s.intent = (struct intent){
+		.kind = INTENT_PROMOTE, .gen = g->n, .to_gen = 1
+	};
+	g->retry_ms = f.now + 1000;
+	f.s.rolled_back_gen = g->n;
+	(void)snprintf(f.s.rolled_back_why, sizeof(f.s.rolled_back_why),
+		"nobody answered");
+	serve(&f, 2);
+	f.s.owner[0].publish_ms = f.now;
+	f.s.owner[0].publish_tries = 1;
+	a = check_next(&f, ACT_HOLD);
+	check_says(&a, "nobody answered");
+	assert_int_equal(a.until_ms, g->retry_ms);
+	f.o.retry_asked = true;
+	check_next(&f, ACT_PROMOTE);
+	f.o.retry_asked = false;
+	/* with a way back there is no need to wait */
+	serve(&f, 3);
+	check_next(&f, ACT_PROMOTE);
+	serve(&f, 2);
+	f.now = g->retry_ms;
+	check_next(&f, ACT_PROMOTE);
+	fx_release(&f);
+}
+
 static void test_interrupted_roll_back(void **state)
 {
 	struct action a;
@@ -632,6 +729,9 @@ int main(void)
 		cmocka_unit_test(test_expiry_is_said),
 		cmocka_unit_test(test_at_expiry),
 		cmocka_unit_test(test_interrupted_promotion),
+		cmocka_unit_test(test_no_way_back),
+		cmocka_unit_test(test_way_back_without_records),
+		cmocka_unit_test(test_no_way_back_pause),
 		cmocka_unit_test(test_interrupted_roll_back),
 		cmocka_unit_test(test_other_intents),
 		cmocka_unit_test(test_watch),

@@ -109,6 +109,48 @@ static void test_nobody_answers(void **state)
 	check_rolled_back("192.0.2.1");
 }
 
+/* The record of the key that was live before is gone: no way back. The new one
+ * stays, and the plan remembers. */
+static void test_no_way_back(void **state)
+{
+	struct obs_answer a = { .server = "ns1. 192.0.2.53",
+		.verdict = OBS_GOOD, .ttl = 300, .has = 2 };
+	struct obs_owner oo = { .answer = &a, .n = 1, .validated_has = 2 };
+	struct lineage_state disk;
+	const struct state_gen *g;
+
+	(void)state;
+	assert_int_equal(add_gen(1), 2);
+	key_of_cert(1)->at[0].rec = REC_OMNIPRESENT;
+	s.obs.swept = s.obs.retry_asked = true;
+	s.obs.owner = &oo;
+	s.validated = calloc(1, sizeof(*s.validated));
+	assert_non_null(s.validated);
+	world.stubborn = true;
+	assert_int_equal(promote(2), ST_OK);
+	assert_int_equal(live_now(), 2);
+	assert_string_equal(text_of("log"), GEN(2));
+	assert_int_equal(store_peek(store, NAME, &disk, &e), ST_OK);
+	assert_int_equal(disk.intent.kind, INTENT_PROMOTE);
+	assert_int_equal(disk.intent.gen, 2);
+	assert_int_equal(disk.live_gen, 1);
+	g = state_gen_find(&disk, 2);
+	assert_int_equal(g->rollbacks, 1);
+	assert_true(g->retry_ms - disk.clock.trusted_ms > 3500 * 1000);
+	assert_non_null(strstr(disk.rolled_back_why, "did it reload?"));
+	assert_false(s.obs.retry_asked);
+	state_release(&disk);
+	/* a reload that fails is no other matter */
+	run("touch fail");
+	assert_int_equal(promote(2), ST_OK);
+	assert_int_equal(live_now(), 2);
+	run("rm fail");
+	/* with its record back there is a way */
+	a.has = 3;
+	assert_int_equal(promote(2), ST_OK);
+	assert_int_equal(live_now(), 1);
+}
+
 /* Nobody knows what is served: back to what was known. */
 static void test_nobody_can_look(void **state)
 {
@@ -234,7 +276,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { LIVE(test_new_key),
 		LIVE(test_reload_fails), LIVE(test_not_served),
 		LIVE(test_one_address_lags), LIVE(test_nobody_answers),
-		LIVE(test_nobody_can_look),
+		LIVE(test_no_way_back), LIVE(test_nobody_can_look),
 		LIVE(test_no_route), LIVE(test_same_key), LIVE(test_stale),
 		LIVE(test_before_publication), LIVE(test_older_candidates),
 		LIVE(test_interrupted), LIVE(test_pauses) };

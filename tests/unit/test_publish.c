@@ -204,6 +204,23 @@ static void test_ttl_remembered(void **state)
 	assert_int_equal(p.ttl_saved, 0);
 }
 
+/* An unfinished switch is not forgotten for a publication. */
+static void test_switch_goes_on(void **state)
+{
+	struct session *list[] = { &s };
+
+	(void)state;
+	s.st.intent = (struct intent){ .kind = INTENT_PROMOTE, .gen = 1 };
+	s.final = calloc(1, sizeof(*s.final));
+	assert_non_null(s.final);
+	(void)snprintf(s.final[0], sizeof(s.final[0]), "%s", OWNER);
+	s.action = (struct action){ .kind = ACT_PUBLISH, .owners = 1, .add = 3 };
+	act_publish(list, 1);
+	assert_true(held(0) && held(1));
+	assert_int_equal(p.intent_saved, INTENT_PROMOTE);
+	assert_int_equal(s.st.intent.kind, INTENT_PROMOTE);
+}
+
 /* Only the next key is to be added, and nothing is there: the served one comes
  * along, in a change of its own where records are changed one by one. */
 static void test_served_comes_first(void **state)
@@ -288,7 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_added_beside_others),
 		T(test_withdrawn_alone), T(test_never_emptied), T(test_ttl),
-		T(test_ttl_remembered),
+		T(test_ttl_remembered), T(test_switch_goes_on),
 		T(test_served_comes_first), T(test_served_by_others),
 		T(test_failure) };
 
