@@ -28,21 +28,30 @@ static int64_t timespec_ms(const struct timespec *t)
 	return (int64_t)t->tv_sec * 1000 + t->tv_nsec / 1000000;
 }
 
+/* The line is read whole: half of one id looks like half of the next, or like
+ * another boot, and a wait would end by the wrong clock. */
 static enum status read_boot_id(char ret[static BOOT_ID_MAX], struct err *err)
 {
 	char text[BOOT_ID_MAX];
-	ssize_t n;
+	size_t len = 0;
 	auto_fd fd = open(BOOT_ID_FILE, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return err_sys(err, ST_IO, errno,
 			"cannot open " BOOT_ID_FILE " (is /proc mounted?)");
-	do
-		n = read(fd, text, sizeof(text) - 1);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return err_sys(err, ST_IO, errno, "cannot read " BOOT_ID_FILE);
-	text[n] = '\0';
+	while (len < sizeof(text) - 1 && memchr(text, '\n', len) == NULL) {
+		ssize_t n = read(fd, text + len, sizeof(text) - 1 - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(
+				err, ST_IO, errno, "cannot read " BOOT_ID_FILE);
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	text[len] = '\0';
 	text[strcspn(text, "\r\n")] = '\0';
 	if (text[0] == '\0')
 		return err_set(err, ST_IO,

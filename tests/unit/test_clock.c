@@ -139,6 +139,39 @@ static void test_read(void **state)
 	assert_true(clock_mono_ms() <= clock_mono_ms());
 }
 
+static size_t portion; /* a read gets no more; 0: all that there is */
+
+ssize_t read(int fd, void *ret, size_t len)
+{
+	if (portion != 0 && len > portion)
+		len = portion;
+	return syscall(SYS_read, fd, ret, len);
+}
+
+/* What read() becomes where the compiler checks sizes. */
+ssize_t __read_chk(int fd, void *ret, size_t len, size_t room);
+ssize_t __read_chk(int fd, void *ret, size_t len, size_t room)
+{
+	assert_true(len <= room);
+	return read(fd, ret, len);
+}
+
+/* Half an id would be the next boot's, too, or another boot's. */
+static void test_read_in_portions(void **state)
+{
+	struct clock_reading whole, r;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(clock_read(&whole, &err), ST_OK);
+	for (size_t n = 1; n <= strlen(whole.boot_id) + 1; n++) {
+		portion = n;
+		assert_int_equal(clock_read(&r, &err), ST_OK);
+		portion = 0;
+		assert_string_equal(r.boot_id, whole.boot_id);
+	}
+}
+
 static int64_t slept_ms; /* the machine was suspended for so long */
 
 int clock_gettime(clockid_t id, struct timespec *ret)
@@ -199,6 +232,7 @@ int main(void)
 		cmocka_unit_test(test_there_and_back),
 		cmocka_unit_test(test_extremes),
 		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_read_in_portions),
 		cmocka_unit_test(test_suspended),
 		cmocka_unit_test(test_text),
 	};
