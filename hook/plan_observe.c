@@ -247,12 +247,21 @@ void plan_doubt(
 	struct lineage_state *s, const struct policy *p, int64_t now_ms)
 {
 	for (size_t i = 0; i < s->n_owners; i++) {
-		uint32_t ttl = doubt_ttl(&s->owner[i], p, now_ms);
+		struct owner_state *os = &s->owner[i];
+		uint32_t ttl = doubt_ttl(os, p, now_ms), last;
 
+		/* What the last sweep saw may have been served until now. */
+		served_until_now(&os->served, os->swept_ms, now_ms);
+		last = ttl_history_max_at(&os->served, now_ms);
+		if (ttl < last)
+			ttl = last;
 		/* As if swept now, with a doubtful answer: the next sweep takes
-		 * that version to have been served until then. */
-		if (s->owner[i].swept_ms != 0)
-			s->owner[i].swept_ms = now_ms;
+		 * that version to have been served until then. Keys that come
+		 * later know of it from `served`. */
+		if (os->swept_ms != 0) {
+			os->swept_ms = now_ms;
+			ttl_history_add(&os->served, ttl, now_ms);
+		}
 		for (size_t j = 0; j < s->n_keys; j++) {
 			struct key_at *at = &s->key[j].at[i];
 

@@ -627,6 +627,38 @@ static void test_doubt(void **state)
 	fx_release(&f);
 }
 
+/* Nobody looked for days, before the doubt or after it; meanwhile the TTL was
+ * lowered. A key that comes now was in none of what caches hold from then. */
+static void test_new_key_inherits_the_doubt(void **state)
+{
+	static const struct {
+		int64_t before, after;
+	} gaps[] = { { 3 * DAY, 60 }, { 60, 3 * DAY },
+		{ 3 * DAY, 3 * DAY } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++) {
+		struct fx f;
+
+		fx_new(&f, 1);
+		f.p.assumed_prior_ttl = 300;
+		serve(&f, 1);
+		serve_ttl(&f, 2 * DAY);
+		sweep(&f);
+		after(&f, gaps[i].before);
+		plan_doubt(&f.s, &f.p, f.now);
+		add_key(&f, 2, KEY_NEXT);
+		serve_ttl(&f, 60);
+		after(&f, gaps[i].after);
+		sweep(&f);
+		serve(&f, 3);
+		after(&f, 60);
+		sweep(&f);
+		check_ready_at(&f, 2, f.now + 2 * 2 * DAY * 1000);
+		fx_release(&f);
+	}
+}
+
 /* Nothing that was seen is recent: what is assumed counts. */
 static void test_doubt_after_a_long_time(void **state)
 {
@@ -666,6 +698,7 @@ int main(void)
 		cmocka_unit_test(test_roles_keep_the_run),
 		cmocka_unit_test(test_supersede),
 		cmocka_unit_test(test_doubt),
+		cmocka_unit_test(test_new_key_inherits_the_doubt),
 		cmocka_unit_test(test_doubt_after_a_long_time),
 	};
 
