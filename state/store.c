@@ -405,18 +405,20 @@ static enum status settle(const struct store_lineage *l, struct err *err)
 {
 	const struct store *s = l->store;
 	auto_fd above = openat(s->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* above may be closed to us; then we did not make dir there */
+	int e = above < 0 && errno != EACCES ? errno : 0;
 	const int folders[] = { above, s->fd, s->lineages, s->live, l->fd,
 		l->keys, l->gens };
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
-		/* above may be closed to us; then we did not make dir there */
-		if (folders[i] >= 0 && fsync(folders[i]) != 0)
-			return err_sys(err, ST_IO, errno,
-				"cannot write the folders of %s/lineages/%s to "
-				"the disk (check that file system and run "
-				"again)",
-				s->dir, l->name);
-	return ST_OK;
+		if (e == 0 && folders[i] >= 0 && fsync(folders[i]) != 0)
+			e = errno;
+	if (e == 0)
+		return ST_OK;
+	return err_sys(err, ST_IO, e,
+		"cannot write the folders of %s/lineages/%s to the disk (check "
+		"that file system and run again)",
+		s->dir, l->name);
 }
 
 /* Under the lock. A new lineage never takes the number of a generation that is

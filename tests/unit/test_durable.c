@@ -334,6 +334,38 @@ static void test_state(void **state)
 	state_release(&s);
 }
 
+/* An earlier run made the state directory and was killed before the folder
+ * above was on disk: that is done now, or the lineage is not worked on. Here
+ * there is no file descriptor left for it, then one. */
+static void test_folder_above(void **state)
+{
+	struct lineage_state s;
+	struct store_lineage *l = lock(&s);
+	struct rlimit old, few;
+	enum status st = ST_BUG;
+	auto_fd at = open_top_folder();
+	int failed = 0;
+
+	(void)state;
+	s.intent.kind = INTENT_TAKE;
+	assert_int_equal(store_commit(l, &s, &e), ST_OK);
+	store_unlock(l);
+	state_release(&s);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few = old;
+	for (few.rlim_cur = (rlim_t)at; st != ST_OK; few.rlim_cur++) {
+		(void)mark(at, DIRTY);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+		st = store_lock(store, NAME, 0, &l, &s, &e);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+		failed += st != ST_OK;
+	}
+	assert_true(failed > 1);
+	assert_int_equal(*flags_of_fd(at) & DIRTY, 0);
+	store_unlock(l);
+	state_release(&s);
+}
+
 static void test_generation(void **state)
 {
 	struct lineage_state s;
@@ -391,7 +423,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_files), T(test_lines),
 		T(test_failing_sync), T(test_interrupted), T(test_state),
-		T(test_generation), T(test_keys) };
+		T(test_folder_above), T(test_generation), T(test_keys) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
