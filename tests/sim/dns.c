@@ -27,8 +27,11 @@ static bool excused(const struct world *w, const struct served *sv, int id,
 {
 	unsigned line = 2U * w->line_of_key[id];
 	bool heard = (w->heard[sv->v.id] >> line & HEARD) != 0;
+	/* a provider that did later what it had refused, to a set that the
+	 * world had taken the record from: nobody could prevent it */
+	bool late = sv->v.late && in_set(&sv->v.taken, id);
 
-	if (sv->v.by_world && (sv->from >= since || !heard))
+	if ((sv->v.by_world || late) && (sv->from >= since || !heard))
 		return true;
 	/* the world took the record away, and something was changed after
 	 * that by another lineage, before this one looked */
@@ -326,6 +329,7 @@ void zone_update(struct world *w, size_t owner, const struct idset *add,
 		if (!matches(&v, id) && is_served(w, id))
 			broken = true;
 	v.by_world = v.by_world && (broken || v.strong);
+	v.late = w->late;
 	for (int id = 0; id < w->n_keys; id++) {
 		if (in_set(remove, id) && in_set(&v.set, id)) {
 			drop(&v.set, id);

@@ -327,7 +327,9 @@ static void happen(struct world *w, const struct event *e)
 		return;
 	case EV_LATE:
 		tell(w, "the provider does what it failed to do");
+		w->late = true;
 		zone_update(w, e->owner, &e->add, &e->remove, 0);
+		w->late = false;
 		return;
 	}
 }

@@ -60,6 +60,7 @@ struct version {
 	bool strong;    /* holds a foreign 3 1 2 ... */
 	int strong_for; /* ... that matches this key; -1: none of ours */
 	bool by_world;  /* not made by danelaw */
+	bool late;      /* made when danelaw did not ask for it any more */
 };
 
 struct served {
@@ -208,6 +209,7 @@ struct world {
 	bool by_record, by_edit;
 	int64_t provider_down_until;
 	unsigned provider_fails;
+	bool late; /* it does now what it failed to do */
 	struct provider_ops ops;
 	int n_foreign;
 
