@@ -74,17 +74,29 @@ static enum status add_served(struct session *s, size_t owner,
 	return st;
 }
 
-/* A TTL that we bring may come and go between two sweeps: caches have it all
- * the same. On disk before it is out; plan_observe carries it on until the
- * servers agree. */
-static enum status remember_ttl(struct session *s, size_t owner,
+/* What must be on disk before the set is changed, or is changed in part:
+ * - what is missing here will be missing at the servers soon, whatever they
+ *   show now;
+ * - a TTL that we bring may come and go between two sweeps, and caches have it
+ *   all the same: plan_observe carries it on until the servers agree. */
+static enum status remember(struct session *s, size_t owner,
 	const struct tlsa_rrset *now, const struct tlsa_rrset *to,
 	struct err *err)
 {
-	if (now->n > 0 && now->ttl == to->ttl)
+	bool brings = now->n == 0 || now->ttl != to->ttl;
+	uint32_t ttl = now->n > 0 && now->ttl > to->ttl ? now->ttl : to->ttl;
+	uint32_t missing = 0;
+
+	for (size_t i = 0; i < s->st.n_keys; i++)
+		if ((s->action.add >> i & 1) != 0 &&
+			!tlsa_rrset_has_spki(now, &s->st.key[i].spki))
+			missing |= UINT32_C(1) << i;
+	if (brings)
+		ttl_history_add(&s->st.owner[owner].served, to->ttl,
+			s->st.clock.trusted_ms);
+	if (!plan_missing(&s->st, owner, missing, ttl, s->st.clock.trusted_ms) &&
+		!brings)
 		return ST_OK;
-	ttl_history_add(&s->st.owner[owner].served, to->ttl,
-		s->st.clock.trusted_ms);
 	return session_commit(s, err);
 }
 
@@ -110,7 +122,7 @@ static enum status decide(void *arg, size_t i, const struct tlsa_rrset *now,
 		to->ttl = DEFAULT_TTL;
 	if (now->n > 0 && to->n == 0)
 		return err_set(err, ST_BUG, "refusing to empty the record set");
-	return remember_ttl(s, p->owner, now, to, err);
+	return remember(s, p->owner, now, to, err);
 }
 
 /* ---- how it went ---- */

@@ -273,6 +273,25 @@ void plan_doubt(
 	}
 }
 
+bool plan_missing(struct lineage_state *s, size_t owner, uint32_t keys,
+	uint32_t ttl, int64_t now_ms)
+{
+	bool begun = false;
+
+	for (size_t i = 0; i < s->n_keys; i++) {
+		struct key_at *at = &s->key[i].at[owner];
+
+		if ((keys >> i & 1) == 0 || s->key[i].role == KEY_RETIRED)
+			continue;
+		begun |= at->since_ms != 0;
+		at->since_ms = 0;
+		if (at->rec == REC_OMNIPRESENT)
+			at->rec = REC_RUMOURED;
+		ttl_history_add(&at->bad, ttl, now_ms);
+	}
+	return begun;
+}
+
 void plan_set_role(struct lineage_state *s, struct state_key *k,
 	enum key_role role, int64_t now_ms)
 {

@@ -19,6 +19,8 @@ static struct {
 	struct spki served;  /* must be there whenever anything is */
 	bool promised_other; /* and was not */
 	int fail_add;        /* the n-th addition fails; 0: none */
+	const char *name;    /* whose next key, as saved, must not agree ... */
+	bool agreed;         /* and did, when something was added */
 } w;
 
 struct vendor {
@@ -94,12 +96,24 @@ static enum status v_write(void *v, const struct api_zone *z,
 	return ST_OK;
 }
 
+static void look_at_state(void)
+{
+	struct lineage_state st;
+
+	if (w.name == NULL || store_peek(store, w.name, &st, &e) != ST_OK)
+		return;
+	if (st.key[1].at[0].since_ms != 0)
+		w.agreed = true;
+	state_release(&st);
+}
+
 static enum status v_add(void *v, const struct api_zone *z,
 	const struct api_item *it, const struct api_want *want, struct err *err)
 {
 	(void)v;
 	(void)z;
 	(void)it;
+	look_at_state();
 	if (++w.adds == w.fail_add)
 		return err_set(err, ST_RETRY, "down");
 	if (tlsa_rrset_add_text(&w.set, want->text, err))
@@ -377,6 +391,49 @@ static void test_served_key_first_fails(void **state)
 	}
 }
 
+/* Somebody emptied the name, the servers still show everything, and only the
+ * served key's record can be put back: the next key's will be missing, and a
+ * sweep of this moment must not make it ready. That is on disk before anything
+ * is changed. */
+static void test_missing_is_no_agreement(void **state)
+{
+	struct session *one;
+
+	(void)state;
+	provider.ops = &record_ops;
+	w.fail_add = 2;
+	w.name = "mx";
+	one = lineage(0, "mx", 9, 1, 1);
+	for (size_t i = 0; i < 2; i++)
+		one->st.key[i].at[0].since_ms = 1;
+	assert_int_equal(store_commit(one->sl, &one->st, &e), ST_OK);
+	act_publish(&one, 1);
+	assert_int_equal(w.set.n, 1);
+	assert_true(has(9));
+	assert_false(w.agreed);
+	assert_int_equal(one->st.key[0].at[0].since_ms, 0);
+	assert_int_equal(one->st.key[1].at[0].since_ms, 0);
+	done(one);
+}
+
+/* What the provider has goes on. */
+static void test_what_is_there_agrees(void **state)
+{
+	struct session *one;
+	struct spki current = key_of(9);
+
+	(void)state;
+	assert_int_equal(tlsa_rrset_add_spki(&w.set, &current, &e), ST_OK);
+	one = lineage(0, "mx", 9, 1, 1);
+	for (size_t i = 0; i < 2; i++)
+		one->st.key[i].at[0].since_ms = 1;
+	act_publish(&one, 1);
+	assert_int_equal(w.set.n, 2);
+	assert_int_equal(one->st.key[0].at[0].since_ms, 1);
+	assert_int_equal(one->st.key[1].at[0].since_ms, 0);
+	done(one);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -384,7 +441,9 @@ int main(void)
 	const struct CMUnitTest tests[] = { T(test_two_lineages_one_name),
 		T(test_two_names_one_target), T(test_first_set_has_all_served),
 		T(test_served_key_first),
-		T(test_served_key_first_fails) };
+		T(test_served_key_first_fails),
+		T(test_missing_is_no_agreement),
+		T(test_what_is_there_agrees) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -483,6 +483,29 @@ static void test_forget_without_a_sight(void **state)
 	fx_release(&f);
 }
 
+/* The provider no longer holds what the servers still show: the run ends, and
+ * the TTL of what may come counts. */
+static void test_missing_at_the_provider(void **state)
+{
+	struct fx f;
+
+	(void)state;
+	fx_steady(&f, 2, 2);
+	plan_set_role(&f.s, key(&f, 1), KEY_RETIRED, f.now);
+	assert_true(ready(&f, 2));
+	assert_false(plan_missing(&f.s, 0, 0, 7200, f.now));
+	assert_false(plan_missing(&f.s, 0, bit_of(&f, 1), 7200, f.now));
+	assert_true(ready(&f, 2));
+	assert_true(plan_missing(&f.s, 0, bit_of(&f, 2), 7200, f.now));
+	assert_false(ready(&f, 2));
+	assert_int_equal(at(&f, 2)->rec, REC_RUMOURED);
+	assert_int_not_equal(key(&f, 2)->at[1].since_ms, 0);
+	assert_false(plan_missing(&f.s, 0, bit_of(&f, 2), 7200, f.now));
+	sweep(&f);
+	check_ready_at(&f, 2, f.now + 2 * 7200 * 1000);
+	fx_release(&f);
+}
+
 /* Resolvers keep it for at least ttl_floor. */
 static void test_forget_floor(void **state)
 {
@@ -692,6 +715,7 @@ int main(void)
 		cmocka_unit_test(test_retired_unheard),
 		cmocka_unit_test(test_forget_ms),
 		cmocka_unit_test(test_forget_without_a_sight),
+		cmocka_unit_test(test_missing_at_the_provider),
 		cmocka_unit_test(test_forget_floor),
 		cmocka_unit_test(test_forget_after_a_gap),
 		cmocka_unit_test(test_wanted_again),
