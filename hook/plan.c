@@ -590,7 +590,7 @@ static bool rule_forget(struct ctx *c, struct action *a)
 			due = 0;
 		if (due < 0) {
 			note(c, NOTE_WAIT, "a withdrawn record is still served by "
-				       "some server");
+				       "some server, or was a moment ago");
 			continue;
 		}
 		if (due > c->now) {

@@ -107,21 +107,24 @@ static struct seen see(const struct obs_owner *oo, size_t key)
 }
 
 /* A withdrawn record: since when is it gone everywhere? `bad` now remembers
- * the versions WITH it, because those are what caches must lose. */
+ * the versions WITH it, because those are what caches must lose. While
+ * something that we published is under way (the record may have been missing
+ * and put back just before it was withdrawn), servers may have it yet. */
 static void observe_retired(struct key_at *at, const struct obs_owner *oo,
-	size_t key, struct seen v, int64_t now_ms, uint32_t unheard)
+	size_t key, struct seen v, int64_t now_ms, uint32_t unheard,
+	bool under_way)
 {
 	for (size_t i = 0; i < oo->n; i++)
 		if (oo->answer[i].verdict == OBS_GOOD &&
 			(oo->answer[i].has >> key & 1) != 0)
 			ttl_history_add(&at->bad, oo->answer[i].ttl, now_ms);
-	if (!v.all_ok)
+	if (!v.all_ok || (under_way && at->gone_ms == 0))
 		ttl_history_add(&at->bad, unheard, now_ms);
 	if (!v.all_ok || v.present)
 		at->gone_ms = 0;
-	else if (at->gone_ms == 0)
+	else if (at->gone_ms == 0 && !under_way)
 		at->gone_ms = now_ms;
-	at->rec = v.present || at->gone_ms == 0 ? REC_UNRETENTIVE : REC_HIDDEN;
+	at->rec = v.present || !v.all_ok ? REC_UNRETENTIVE : REC_HIDDEN;
 }
 
 /* Absent from this answer; or present, but hidden from senders by a foreign
@@ -179,7 +182,7 @@ static void observe_owner(struct lineage_state *s, const struct obs_owner *oo,
 	struct owner_state *os = &s->owner[i];
 	bool restart = gap_breaks_run(os, oo, p, now_ms);
 	bool all_ok = owner_all_answered(oo, NULL, NULL);
-	bool settled = true;
+	bool settled = true, under_way;
 	uint32_t ttl;
 
 	if (os->first_ms == 0) {
@@ -194,6 +197,8 @@ static void observe_owner(struct lineage_state *s, const struct obs_owner *oo,
 			: os->swept_ms,
 		now_ms);
 	ttl = doubt_ttl(os, p, now_ms);
+	under_way = os->publish_ms != 0 &&
+		now_ms - os->publish_ms < (int64_t)ttl * SECOND;
 	for (size_t j = 0; j < s->n_keys; j++) {
 		struct state_key *k = &s->key[j];
 		struct key_at *at = &k->at[i];
@@ -205,7 +210,7 @@ static void observe_owner(struct lineage_state *s, const struct obs_owner *oo,
 		if (at->since_ms == 0 && at->gone_ms == 0)
 			served_until_now(&at->bad, os->swept_ms, now_ms);
 		if (k->role == KEY_RETIRED) {
-			observe_retired(at, oo, j, v, now_ms, ttl);
+			observe_retired(at, oo, j, v, now_ms, ttl, under_way);
 			/* Shown still: no agreement, or it would be withdrawn
 			 * again and again without a pause. */
 			if (v.present)

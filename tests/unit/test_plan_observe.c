@@ -483,6 +483,41 @@ static void test_forget_without_a_sight(void **state)
 	fx_release(&f);
 }
 
+/* It was missing, was put back a moment ago, and is withdrawn before any server
+ * shows it: what is under way may come and go between two sweeps. */
+static void test_forget_under_way(void **state)
+{
+	struct fx f;
+
+	(void)state;
+	fx_steady(&f, 1, 2);
+	serve(&f, 2);
+	after(&f, 60);
+	sweep(&f);
+	f.s.owner[0].publish_ms = f.now;
+	sweep(&f);
+	plan_set_role(&f.s, key(&f, 1), KEY_RETIRED, f.now);
+	sweep(&f);
+	assert_int_equal(at(&f, 1)->gone_ms, 0);
+	assert_int_equal(at(&f, 1)->rec, REC_HIDDEN);
+	after_ms(&f, 3600 * 1000 - 1);
+	sweep(&f);
+	assert_int_equal(forget_ms(&f.s, key(&f, 1), &f.p), -1);
+	after(&f, 3600);
+	sweep(&f);
+	assert_int_equal(forget_ms(&f.s, key(&f, 1), &f.p), f.now + 3600 * 1000);
+	/* what is published later never had it */
+	f.s.owner[0].publish_ms = f.now;
+	serve_ttl(&f, 7200);
+	after(&f, 60);
+	sweep(&f);
+	after(&f, 60);
+	sweep(&f);
+	assert_int_equal(forget_ms(&f.s, key(&f, 1), &f.p),
+		f.now + (3600 - 120) * 1000);
+	fx_release(&f);
+}
+
 /* The provider no longer holds what the servers still show: the run ends, and
  * the TTL of what may come counts. */
 static void test_missing_at_the_provider(void **state)
@@ -715,6 +750,7 @@ int main(void)
 		cmocka_unit_test(test_retired_unheard),
 		cmocka_unit_test(test_forget_ms),
 		cmocka_unit_test(test_forget_without_a_sight),
+		cmocka_unit_test(test_forget_under_way),
 		cmocka_unit_test(test_missing_at_the_provider),
 		cmocka_unit_test(test_forget_floor),
 		cmocka_unit_test(test_forget_after_a_gap),
