@@ -36,6 +36,12 @@ static void test_interrupted_without_its_generation(void **state)
 	f.s.intent.gen = add_gen(&f, 9, GEN_CERTBOT)->n;
 	a = check_next(&f, ACT_ROLL_BACK);
 	assert_int_equal(a.to_gen, 1);
+	/* and where somebody asked, and the current record is not there: what
+	 * is live stays until it is */
+	f.o.swept = true;
+	f.s.intent.gen = 7;
+	serve(&f, 2);
+	check_next(&f, ACT_PUBLISH);
 	fx_release(&f);
 }
 
