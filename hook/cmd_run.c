@@ -152,7 +152,7 @@ static int loop(struct engine *e, const struct cfg_lineage **list, size_t n,
 	bool wait)
 {
 	struct engine_report *rep = calloc(n + 1, sizeof(*rep));
-	bool tty = isatty(STDERR_FILENO) == 1;
+	bool tty = isatty(STDERR_FILENO) == 1, settled, gone;
 	struct err err = ERR_INIT;
 	int rc = EXIT_ATTENTION;
 	int64_t wake;
@@ -168,9 +168,13 @@ static int loop(struct engine *e, const struct cfg_lineage **list, size_t n,
 		/* Asked for once, not at every pass. */
 		e->renew_asked = e->retry_asked = false;
 		rc = worst(rep, n);
-		/* Without the network there is nothing to wait for. */
-		if (!wait || all_settled(rep, n) || stop ||
-			env_apart_gone(e->env)) {
+		settled = all_settled(rep, n);
+		/* Without the network there is nothing to wait for. Who started
+		 * us shall know that something waits all the same. */
+		gone = env_apart_gone(e->env);
+		if (wait && gone && !settled)
+			rc = engine_worse(rc, EXIT_TEMPORARY);
+		if (!wait || settled || stop || gone) {
 			for (size_t i = 0; i < n; i++)
 				say(&rep[i]);
 			break;
