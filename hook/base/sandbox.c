@@ -153,11 +153,16 @@ static enum status drop_caps(
 	return ST_OK;
 }
 
+/* The hard limit stays for what is started from here: whoever restarts a mail
+ * server in a reload command may want its core. */
 void sandbox_no_dump(void)
 {
-	const struct rlimit none = { 0, 0 };
+	struct rlimit core;
 
-	(void)setrlimit(RLIMIT_CORE, &none);
+	if (getrlimit(RLIMIT_CORE, &core) == 0) {
+		core.rlim_cur = 0;
+		(void)setrlimit(RLIMIT_CORE, &core);
+	}
 	(void)prctl(PR_SET_DUMPABLE, 0);
 }
 
@@ -197,11 +202,13 @@ static enum status try_out(
 enum status sandbox_enter(const struct sandbox *s,
 	char ret_missing[static SANDBOX_TEXT_MAX], struct err *err)
 {
+	const struct rlimit no_core = { 0, 0 };
 	auto_fd rules = ll_prepare(s->read);
 	bool caged = rules >= 0, filtered;
 	int errnum = 0;
 
 	sandbox_no_dump();
+	(void)setrlimit(RLIMIT_CORE, &no_core);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return err_sys(
 			err, ST_IO, errno, "cannot give up new privileges");

@@ -83,7 +83,9 @@ check "four descriptors: nothing, nothing, stderr, the engine" \
 check "a session of its own" \
 	[ "$(ps -o sid= -p "$CHILD" | tr -d ' ')" = "$CHILD" ]
 check "the engine keeps no core" \
-	grep -qE '^Max core file size +0 +0' "/proc/$PARENT/limits"
+	grep -qE '^Max core file size +0 ' "/proc/$PARENT/limits"
+check "nor does its process, for good" \
+	grep -qE '^Max core file size +0 +0 ' "/proc/$CHILD/limits"
 
 # in_memory PID FILE|=TEXT ...: is any line of a private key, as PEM or as
 # octets, or that text, in the memory of the process?
