@@ -238,6 +238,9 @@ static bool advance(struct session *s)
 			return true;
 		st = a.kind == ACT_PROBE ? do_probe(s, &a, &err)
 					 : act_on(s, &a, &err);
+		/* It may have mended what was found torn. */
+		if (st == ST_OK && a.kind == ACT_IMPORT)
+			st = sense_lineage(s, &err);
 		if (st != ST_OK)
 			fail(s, &err);
 	}

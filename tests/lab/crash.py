@@ -405,10 +405,6 @@ class Step:
             must(again in (0, 1), f"again: exit status {again}")
             if put_off():
                 again, text = danelaw(["run", NAME])
-            # What was seen of certbot's lineage before it was mended is said
-            # once more.
-            if "cannot be used" in text:
-                again, text = danelaw(["run", NAME])
             whole(self.may)
             certbots()
             history()

@@ -213,6 +213,37 @@ static void test_hook_leaves(void **state)
 	assert_int_equal(world.probes + world.sweeps, 0);
 }
 
+/* certbot's lineage, which cannot be used as it is; our certificate is not in
+ * it yet. */
+static void torn_lineage(void)
+{
+	static char live[64];
+
+	(void)snprintf(live, sizeof(live), "%s/le/live/" NAME, top);
+	cl.certbot = live;
+	run("n=" NAME "; mkdir -p le/live/$n le/archive/$n le/renewal; "
+	    "for k in cert privkey chain fullchain; do "
+	    "cp 1.pem le/archive/$n/${k}1.pem; "
+	    "ln -s ../../archive/$n/${k}1.pem le/live/$n/$k.pem; "
+	    "echo $k = $PWD/le/live/$n/$k.pem >>le/renewal/$n.conf; done; "
+	    "echo ENCRYPTED >le/archive/$n/privkey1.pem");
+	state_gen_find(&s.st, 1)->source = GEN_CSR;
+	state_gen_find(&s.st, 1)->lineage_version = 0;
+}
+
+/* An import mends the lineage: what was wrong with it is not said any more. */
+static void test_import_mends(void **state)
+{
+	struct engine_report r;
+
+	(void)state;
+	torn_lineage();
+	r = pass();
+	assert_int_equal(state_gen_find(&s.st, 1)->lineage_version, 2);
+	assert_null(strstr(r.action.why, "cannot be used"));
+	assert_int_equal(engine_exit(&r), 0);
+}
+
 static void test_network_down(void **state)
 {
 	struct engine_report r;
@@ -325,8 +356,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_first_sight),
 		T(test_doubtful_sight), T(test_second_sight), T(test_old_sweep),
-		T(test_hook_leaves), T(test_network_down), T(test_locked),
-		T(test_by_zone), cmocka_unit_test(test_exit_status) };
+		T(test_hook_leaves), T(test_import_mends), T(test_network_down),
+		T(test_locked), T(test_by_zone),
+		cmocka_unit_test(test_exit_status) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
