@@ -63,6 +63,13 @@ static void note_failure(struct session *s, const struct err *err, int64_t now)
 		log_quote("the live certificate stays; tried again later"));
 }
 
+static void forget_failures(struct session *s)
+{
+	s->st.issue_tries = 0;
+	s->st.issue_retry_ms = 0;
+	s->st.issue_why[0] = '\0';
+}
+
 /* The oldest slot of the ring. */
 static void count_attempt(struct session *s, int64_t now)
 {
@@ -193,13 +200,10 @@ enum status act_issue(
 	key_free(key);
 	issue_result_release(&r);
 	s->st.intent = (struct intent){ .kind = INTENT_NONE };
-	if (st == ST_OK) {
-		s->st.issue_tries = 0;
-		s->st.issue_retry_ms = 0;
-		s->st.issue_why[0] = '\0';
-	} else {
+	if (st == ST_OK)
+		forget_failures(s);
+	else
 		note_failure(s, &trouble, now);
-	}
 	/* Also what our own disk refused: or the next run asks again at once.
 	 */
 	saved = session_commit(s, err);
@@ -252,6 +256,7 @@ enum status act_import(
 		note_failure(s, &trouble, now);
 		return session_commit(s, err);
 	}
+	forget_failures(s);
 	g->lineage_version = n;
 	if (lineage_fingerprint(s->cl->certbot, s->st.lineage_seen,
 		    sizeof(s->st.lineage_seen), &trouble) != ST_OK)

@@ -16,14 +16,22 @@ static bool is_short(const struct state_gen *g)
 	return g->not_after_s - g->not_before_s < 10 * DAY_S;
 }
 
-bool rule_import(struct ctx *c, struct action *a)
+/* Our newest certificate, when certbot's lineage lacks it. */
+static const struct state_gen *to_import(const struct ctx *c)
 {
 	const struct state_gen *g;
 
 	if (c->s->n_gens == 0)
-		return false;
+		return NULL;
 	g = &c->s->gen[c->s->n_gens - 1];
-	if (g->source != GEN_CSR || g->lineage_version != 0)
+	return g->source == GEN_CSR && g->lineage_version == 0 ? g : NULL;
+}
+
+bool rule_import(struct ctx *c, struct action *a)
+{
+	const struct state_gen *g = to_import(c);
+
+	if (g == NULL)
 		return false;
 	if (c->s->issue_retry_ms > c->now) {
 		wake_at(c, c->s->issue_retry_ms);
@@ -33,6 +41,17 @@ bool rule_import(struct ctx *c, struct action *a)
 	a->gen = g->n;
 	a->spki = g->spki;
 	return true;
+}
+
+/* Not in certbot's hook, and no alert when certbot is just at work. */
+void note_import(struct ctx *c)
+{
+	if (!c->p->issue_csr || to_import(c) == NULL ||
+		c->s->issue_retry_ms <= c->now)
+		return;
+	note(c, c->s->issue_tries > 0 ? NOTE_HOLD : NOTE_WAIT,
+		"certbot does not know of our certificate yet: %s",
+		c->s->issue_why);
 }
 
 /* Remaining life at which we issue, and at which we stop waiting for the next

@@ -124,6 +124,7 @@ struct action rule_rest(struct ctx *c)
 				why);
 	for (size_t i = 0; c->o->swept && i < c->s->n_owners; i++)
 		warn_of_expiry(c, i);
+	note_import(c);
 	poll_while_waiting(c);
 	ageing(c);
 	a = act(c->level > NOTE_WAIT ? ACT_HOLD : ACT_WAIT, "%s",

@@ -48,6 +48,8 @@ struct action lawful(const struct ctx *c, struct action a);
 
 /* plan_issue.c */
 bool rule_import(struct ctx *c, struct action *a);
+/* That an import failed. Said last: all else weighs more. */
+void note_import(struct ctx *c);
 bool rule_issue(struct ctx *c, struct action *a);
 /* plan_rest.c */
 bool rule_watch(struct ctx *c, struct action *a);

@@ -213,8 +213,8 @@ static void test_hook_leaves(void **state)
 	assert_int_equal(world.probes + world.sweeps, 0);
 }
 
-/* certbot's lineage, which cannot be used as it is; our certificate is not in
- * it yet. */
+/* certbot's lineage has our certificate already, but not the key: it cannot be
+ * used. The import was not done. */
 static void torn_lineage(void)
 {
 	static char live[64];
@@ -223,7 +223,7 @@ static void torn_lineage(void)
 	cl.certbot = live;
 	run("n=" NAME "; mkdir -p le/live/$n le/archive/$n le/renewal; "
 	    "for k in cert privkey chain fullchain; do "
-	    "cp 1.pem le/archive/$n/${k}1.pem; "
+	    "cp 0.pem le/archive/$n/${k}1.pem; "
 	    "ln -s ../../archive/$n/${k}1.pem le/live/$n/$k.pem; "
 	    "echo $k = $PWD/le/live/$n/$k.pem >>le/renewal/$n.conf; done; "
 	    "echo ENCRYPTED >le/archive/$n/privkey1.pem");
@@ -242,6 +242,35 @@ static void test_import_mends(void **state)
 	assert_int_equal(state_gen_find(&s.st, 1)->lineage_version, 2);
 	assert_null(strstr(r.action.why, "cannot be used"));
 	assert_int_equal(engine_exit(&r), 0);
+}
+
+/* The operator hears of it at each run, certbot's hook does not fail. */
+static void test_import_fails(void **state)
+{
+	static char command[] = "true";
+	struct engine_report r;
+
+	(void)state;
+	torn_lineage();
+	run("cp 0.key le/archive/*/privkey1.pem; mv le/renewal le/away");
+	cl.issue = ISSUE_CSR;
+	cl.certbot_command = command;
+	for (int i = 0; i < 2; i++) {
+		r = pass();
+		assert_int_equal(engine_exit(&r), 1);
+		assert_non_null(strstr(r.action.why, "no renewal config"));
+		assert_int_equal(s.st.issue_tries, 1);
+	}
+	engine.mode = MODE_HOOK;
+	engine.deadline_mono_ms = clock_mono_ms() + 60000;
+	r = pass();
+	assert_int_equal(engine_exit(&r), 0);
+	engine.mode = MODE_RUN;
+	run("mv le/away le/renewal");
+	s.st.issue_retry_ms = 0;
+	r = pass();
+	assert_int_equal(engine_exit(&r), 0);
+	assert_int_equal(s.st.issue_tries, 0);
 }
 
 static void test_network_down(void **state)
@@ -356,8 +385,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_first_sight),
 		T(test_doubtful_sight), T(test_second_sight), T(test_old_sweep),
-		T(test_hook_leaves), T(test_import_mends), T(test_network_down),
-		T(test_locked), T(test_by_zone),
+		T(test_hook_leaves), T(test_import_mends), T(test_import_fails),
+		T(test_network_down), T(test_locked), T(test_by_zone),
 		cmocka_unit_test(test_exit_status) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -287,8 +287,21 @@ static void test_import(void **state)
 	f.s.live_gen = 2;
 	a = check_next(&f, ACT_IMPORT);
 	f.s.issue_retry_ms = f.now + 5000;
-	a = check_next(&f, ACT_WAIT);
+	a = check_next(&f, ACT_WAIT); /* certbot was at work */
+	check_says(&a, "certbot does not know");
 	assert_int_equal(a.until_ms, f.now + 5000);
+	f.s.issue_tries = 1;
+	a = check_next(&f, ACT_HOLD);
+	assert_int_equal(a.until_ms, f.now + 5000);
+	/* what weighs more is said instead */
+	f.o.probe = PROBED_OUTAGE;
+	(void)snprintf(f.o.probe_why, sizeof(f.o.probe_why), "mail stops");
+	a = check_next(&f, ACT_HOLD);
+	check_says(&a, "mail stops");
+	f.o.probe = PROBED_ALL;
+	f.p.issue_csr = false; /* in certbot's hook */
+	check_next(&f, ACT_WAIT);
+	f.p.issue_csr = true;
 	f.s.issue_retry_ms = 0;
 	g->lineage_version = 3;
 	check_next(&f, ACT_WAIT);
