@@ -153,6 +153,26 @@ static void defaults(void **state)
 	config_release(&c);
 }
 
+static void sandbox(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		enum sandbox_mode is;
+	} cases[] = {
+		{ "", SANDBOX_REQUIRED },
+		{ "sandbox = \"required\"\n", SANDBOX_REQUIRED },
+		{ "sandbox = \"available\"\n", SANDBOX_AVAILABLE },
+		{ "sandbox = \"off\"\n", SANDBOX_OFF },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config c;
+		read_ok(cases[i].text, &c);
+		assert_int_equal(c.sandbox, cases[i].is);
+		config_release(&c);
+	}
+}
+
 static const char *value_of(const struct cfg_provider *p, const char *name)
 {
 	for (size_t i = 0; p->ops->options[i].name; i++)
@@ -292,6 +312,14 @@ static void value_mistakes(void **state)
 	(void)state;
 	const struct mistake m[] = {
 		{ "state_dir = \"var\"\n", 1, "absolute path" },
+		{ "\nsandbox = \"maybe\"\n", 2,
+			"sandbox = \"maybe\": must be \"required\" or "
+			"\"available\" or \"off\"" },
+		{ "sandbox = \"Off\"\n", 1, "must be \"required\"" },
+		{ "sandbox = {\"off\"}\n", 1, "" },
+		{ "sandbox = \"off\"\nsandbox = \"required\"\n", 2,
+			"'sandbox' is given twice" },
+		{ LIN("sandbox = \"off\""), 5, "no such option 'sandbox'" },
 		{ "resolver {\nforward = {\"ns.example\"} }", 2,
 			"must be an address" },
 		{ "resolver {\nroot_hints = hints }", 2, "absolute path" },
@@ -448,6 +476,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(design_example),
 		cmocka_unit_test(defaults),
+		cmocka_unit_test(sandbox),
 		cmocka_unit_test(providers),
 		cmocka_unit_test(endpoints),
 		cmocka_unit_test(variables),
