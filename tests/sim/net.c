@@ -433,6 +433,7 @@ static enum status p_replace(void *ctx, const char *owner,
 						  rnd_range(w, SEC, 5 * MIN),
 				    .kind = EV_LATE,
 				    .owner = o,
+				    .ttl = to->ttl,
 				    .add = add });
 		return err_set(err, ST_RETRY, "no answer");
 	}

@@ -328,7 +328,8 @@ static void happen(struct world *w, const struct event *e)
 	case EV_LATE:
 		tell(w, "the provider does what it failed to do");
 		w->late = true;
-		zone_update(w, e->owner, &e->add, &e->remove, 0);
+		zone_update(w, e->owner, &e->add, &e->remove,
+			w->zone[e->owner].exists ? 0 : e->ttl);
 		w->late = false;
 		return;
 	}

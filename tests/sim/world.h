@@ -120,6 +120,7 @@ struct event {
 	int64_t at;
 	enum event_kind kind;
 	size_t owner, server, line;
+	uint32_t ttl;
 	struct idset add, remove;
 };
 
