@@ -78,6 +78,11 @@ enum note_level level_of(const struct ready_why *why)
 	return why->passing ? NOTE_PASSING : NOTE_HOLD;
 }
 
+enum note_level level_of_probe(const struct ctx *c)
+{
+	return c->o->probe == PROBED_OUTAGE ? NOTE_OUTAGE : NOTE_HOLD;
+}
+
 uint32_t key_bit(const struct ctx *c, const struct state_key *k)
 {
 	return UINT32_C(1) << (k - c->s->key);
@@ -392,13 +397,11 @@ static bool ask_for_probe(const struct state_key *cur, struct action *a)
 
 static void refuse_first(struct ctx *c)
 {
-	note(c, NOTE_HOLD,
+	note(c, level_of_probe(c),
 		"no record is published yet, because the endpoints do not all "
 		"serve the current key: %s; point the mail software at "
 		"live/%s/combined.pem below the state directory and reload it",
 		c->o->probe_why, c->s->name);
-	if (c->o->probe == PROBED_OUTAGE)
-		c->outage = true;
 }
 
 static bool rule_publish(struct ctx *c, struct action *a)
@@ -559,10 +562,9 @@ static bool rule_retire(struct ctx *c, struct action *a)
 	}
 	if (c->o->probe != PROBED_ALL ||
 		!spki_eq(&c->o->probe_expected, &cur->spki)) {
-		note(c, NOTE_HOLD, "not withdrawing the previous record: %s",
+		note(c, level_of_probe(c),
+			"not withdrawing the previous record: %s",
 			c->o->probe_why);
-		if (c->o->probe == PROBED_OUTAGE)
-			c->outage = true;
 		return false;
 	}
 	if (c->s->verified_first_ms == 0) {

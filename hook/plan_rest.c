@@ -47,10 +47,11 @@ bool rule_watch(struct ctx *c, struct action *a)
 	}
 	if (c->o->probe == PROBED_MIXED && !may_be_served(c, cur))
 		return false;
-	if (c->o->probe != PROBED_ALL) {
-		note(c, NOTE_HOLD, "%s", c->o->probe_why);
-		c->outage = c->o->probe == PROBED_OUTAGE;
-	}
+	if (c->o->probe != PROBED_ALL)
+		note(c, level_of_probe(c), "%s%s%.150s", c->o->probe_why,
+			c->s->publish_why[0] != '\0' ? "; not published: "
+						     : "",
+			c->s->publish_why);
 	return false;
 }
 
@@ -130,7 +131,7 @@ struct action rule_rest(struct ctx *c)
 	a = act(c->level > NOTE_WAIT ? ACT_HOLD : ACT_WAIT, "%s",
 		c->note[0] ? c->note : "all is as it should be");
 	a.alert = c->level > NOTE_WAIT;
-	a.outage = c->outage;
+	a.outage = c->level == NOTE_OUTAGE;
 	a.temporary = c->level == NOTE_PASSING;
 	a.until_ms = c->wake > c->now ? c->wake : c->now + SECOND;
 	return a;

@@ -12,7 +12,8 @@ enum note_level {
 	NOTE_WAIT,    /* as it should be */
 	NOTE_PASSING, /* trouble that passes by itself: exit status 4 */
 	NOTE_HOLD,    /* the operator should look */
-	NOTE_URGENT   /* mail will stop soon */
+	NOTE_URGENT,  /* mail will stop soon */
+	NOTE_OUTAGE   /* senders defer mail now: exit status 3 */
 };
 
 /* Everything a rule needs; a rule changes only what it leaves for the end:
@@ -23,7 +24,6 @@ struct ctx {
 	const struct policy *p;
 	int64_t now;
 	int64_t wake; /* earliest reason to look again */
-	bool outage;
 	enum note_level level;
 	char note[STATE_WHY_MAX];
 };
@@ -36,6 +36,8 @@ void note(struct ctx *c, enum note_level level, const char *fmt, ...)
 /* Of a key that is not ready. */
 struct ready_why;
 enum note_level level_of(const struct ready_why *why);
+/* Of a probe that did not show what it should. */
+enum note_level level_of_probe(const struct ctx *c);
 /* Bit of a key in the sets of struct observation and struct action. */
 uint32_t key_bit(const struct ctx *c, const struct state_key *k);
 /* The newest generation of k, if it is newer than the live one. */
