@@ -161,12 +161,16 @@ static struct key_at *new_at(size_t n_owners)
 bool state_key_may_be_served(
 	const struct lineage_state *s, const struct state_key *k)
 {
-	const struct state_gen *g = state_gen_of(s, &k->spki);
-
 	if (k->role == KEY_RETIRED)
 		return false;
-	return k->role == KEY_CURRENT || k->role == KEY_PREVIOUS ||
-	       (g != NULL && (g->tried_ms != 0 || g->rollbacks > 0));
+	if (k->role == KEY_CURRENT || k->role == KEY_PREVIOUS)
+		return true;
+	/* Any of its certificates: a newer one was never tried. */
+	for (size_t i = 0; i < s->n_gens; i++)
+		if (spki_eq(&s->gen[i].spki, &k->spki) &&
+			(s->gen[i].tried_ms != 0 || s->gen[i].rollbacks > 0))
+			return true;
+	return false;
 }
 
 enum status state_key_add(struct lineage_state *s, const struct spki *spki,

@@ -299,6 +299,8 @@ static void happens(struct world *w, unsigned what)
 		(void)host_start(w, MODE_RUN, 0, chance(w, 30), true);
 		break;
 	default:
+		/* Early: somebody forced it, or the CA revokes the certificate.
+		 */
 		schedule(w, (struct event){ .at = w->t + rnd_log(w, SEC, HOUR),
 				    .kind = EV_CERT,
 				    .line = rnd(w) % w->n_lines });

@@ -667,10 +667,46 @@ static void test_ttl_merge_is_cheap(void **state)
 	assert_true(ttl_history_max_at(&h, 86400001) < 500);
 }
 
+/* Live, was live, or a switch to one of its certificates was begun. */
+static void test_may_be_served(void **state)
+{
+	struct lineage_state s;
+	struct state_key *k;
+	struct state_gen *g;
+
+	(void)state;
+	state_init(&s, "x");
+	k = add_key(&s, 1, KEY_CANDIDATE);
+	assert_false(state_key_may_be_served(&s, k));
+	g = add_gen(&s, 1);
+	assert_false(state_key_may_be_served(&s, k));
+	g->tried_ms = 1;
+	assert_true(state_key_may_be_served(&s, k));
+	/* certbot renewed on that key since */
+	g = add_gen(&s, 1);
+	assert_true(state_key_may_be_served(&s, k));
+	s.gen[0].tried_ms = 0;
+	s.gen[0].rollbacks = 1;
+	assert_true(state_key_may_be_served(&s, k));
+	s.gen[0].rollbacks = 0;
+	s.gen[0].spki = spki_of(2);
+	s.gen[0].tried_ms = 1;
+	assert_false(state_key_may_be_served(&s, k));
+	k->role = KEY_PREVIOUS;
+	assert_true(state_key_may_be_served(&s, k));
+	k->role = KEY_CURRENT;
+	assert_true(state_key_may_be_served(&s, k));
+	k->role = KEY_RETIRED;
+	g->tried_ms = 1;
+	assert_false(state_key_may_be_served(&s, k));
+	state_release(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_may_be_served),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_new_state),
 		cmocka_unit_test(test_odd_values),
