@@ -181,7 +181,8 @@ CHANCE = re.compile(r"\d{4}-\d\d-\d\dT[0-9:]+Z|\d{6,}(\.\d+)*")
 ANYHOW = ("fingerprint", "serials")
 LOOSE = ("tries", "served", "bad", "publish_tries", "lineage_seen", "clock",
          "why", "at_ms", "publish", "boot_ms", "rollbacks", "retry_ms",
-         "verified_first_ms", "verified_ms")
+         "verified_first_ms", "verified_ms",
+         "gone_ms")  # starts a TTL after the last publication: 0 or a time
 
 
 def plain(x, loose):
