@@ -84,7 +84,6 @@ static enum status remember(struct session *s, size_t owner,
 	struct err *err)
 {
 	bool brings = now->n == 0 || now->ttl != to->ttl;
-	uint32_t ttl = now->n > 0 && now->ttl > to->ttl ? now->ttl : to->ttl;
 	uint32_t missing = 0;
 
 	for (size_t i = 0; i < s->st.n_keys; i++)
@@ -94,7 +93,8 @@ static enum status remember(struct session *s, size_t owner,
 	if (brings)
 		ttl_history_add(&s->st.owner[owner].served, to->ttl,
 			s->st.clock.trusted_ms);
-	if (!plan_missing(&s->st, owner, missing, ttl, s->st.clock.trusted_ms) &&
+	if (!plan_missing(&s->st, &s->policy, owner, missing,
+		    s->st.clock.trusted_ms) &&
 		!brings)
 		return ST_OK;
 	return session_commit(s, err);

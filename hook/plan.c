@@ -59,16 +59,29 @@ void wake_at(struct ctx *c, int64_t ms)
 		c->wake = ms;
 }
 
+/* What was to be said before an outage may be its cause. */
+static void append(struct ctx *c, const char *cause)
+{
+	size_t len = strlen(c->note);
+
+	(void)snprintf(c->note + len, sizeof(c->note) - len, "; %s", cause);
+}
+
 void note(struct ctx *c, enum note_level level, const char *fmt, ...)
 {
+	char before[STATE_WHY_MAX] = "";
 	va_list ap;
 
 	if (c->note[0] != '\0' && level <= c->level)
 		return;
+	if (level == NOTE_OUTAGE && c->level > NOTE_WAIT)
+		memcpy(before, c->note, sizeof(before));
 	c->level = level;
 	va_start(ap, fmt);
 	(void)vsnprintf(c->note, sizeof(c->note), fmt, ap);
 	va_end(ap);
+	if (before[0] != '\0')
+		append(c, before);
 }
 
 enum note_level level_of(const struct ready_why *why)

@@ -149,11 +149,12 @@ void plan_doubt(
 	struct lineage_state *s, const struct policy *p, int64_t now_ms);
 
 /* The provider was found not to hold these records (bits over state.key) at this
- * owner name: whatever the servers still show will go, and the versions without
- * them, with this TTL, may come and go between two sweeps. Their runs of good
- * answers start anew. True when one of them had begun: save that first. */
-bool plan_missing(struct lineage_state *s, size_t owner, uint32_t keys,
-	uint32_t ttl, int64_t now_ms);
+ * owner name: whatever the servers still show will go, and versions without them
+ * may come and go between two sweeps, with any TTL that was served lately or that
+ * we bring (`served`). Their runs of good answers start anew. True when one of
+ * them had begun: save that first. */
+bool plan_missing(struct lineage_state *s, const struct policy *p,
+	size_t owner, uint32_t keys, int64_t now_ms);
 
 /* The only way to change a role: into and out of RETIRED the meaning of what
  * is remembered per owner name changes. */

@@ -278,17 +278,19 @@ void plan_doubt(
 	}
 }
 
-bool plan_missing(struct lineage_state *s, size_t owner, uint32_t keys,
-	uint32_t ttl, int64_t now_ms)
+bool plan_missing(struct lineage_state *s, const struct policy *p,
+	size_t owner, uint32_t keys, int64_t now_ms)
 {
+	uint32_t ttl = doubt_ttl(&s->owner[owner], p, now_ms);
 	bool begun = false;
 
 	for (size_t i = 0; i < s->n_keys; i++) {
 		struct key_at *at = &s->key[i].at[owner];
 
-		if ((keys >> i & 1) == 0 || s->key[i].role == KEY_RETIRED)
+		if ((keys >> i & 1) == 0 || s->key[i].role == KEY_RETIRED ||
+			at->since_ms == 0)
 			continue;
-		begun |= at->since_ms != 0;
+		begun = true;
 		at->since_ms = 0;
 		if (at->rec == REC_OMNIPRESENT)
 			at->rec = REC_RUMOURED;

@@ -48,10 +48,7 @@ bool rule_watch(struct ctx *c, struct action *a)
 	if (c->o->probe == PROBED_MIXED && !may_be_served(c, cur))
 		return false;
 	if (c->o->probe != PROBED_ALL)
-		note(c, level_of_probe(c), "%s%s%.150s", c->o->probe_why,
-			c->s->publish_why[0] != '\0' ? "; not published: "
-						     : "",
-			c->s->publish_why);
+		note(c, level_of_probe(c), "%s", c->o->probe_why);
 	return false;
 }
 

@@ -7,7 +7,8 @@
 #define SECOND INT64_C(1000)
 #define DAY_S INT64_C(86400)
 
-/* A higher level replaces a lower one; the first of a level stays. */
+/* A higher level replaces a lower one; the first of a level stays. An outage
+ * comes before what else is wrong, but with it: that may be why. */
 enum note_level {
 	NOTE_WAIT,    /* as it should be */
 	NOTE_PASSING, /* trouble that passes by itself: exit status 4 */

@@ -644,8 +644,7 @@ static void test_watch(void **state)
 		check_says(&a, "the probe says");
 		assert_int_equal(a.outage, bad[i] == PROBED_OUTAGE);
 	}
-	/* an outage is said before all else, and with its likely cause */
-	(void)snprintf(f.s.publish_why, sizeof(f.s.publish_why), "no login");
+	/* an outage is said before all else, but with what may be its cause */
 	f.o.lineage.readable = false;
 	(void)snprintf(f.o.lineage.why, sizeof(f.o.lineage.why), "unreadable");
 	probed(&f, PROBED_MIXED, 1);
@@ -653,10 +652,10 @@ static void test_watch(void **state)
 	check_says(&a, "unreadable");
 	probed(&f, PROBED_OUTAGE, 1);
 	a = check_next(&f, ACT_HOLD);
+	assert_true(a.outage);
 	check_says(&a, "the probe says");
-	check_says(&a, "not published: no login");
+	check_says(&a, "; unreadable");
 	f.o.lineage.readable = true;
-	f.s.publish_why[0] = '\0';
 	/* nothing is promised before the first publication */
 	f.o.probe = PROBED_NOT;
 	f.s.owner[0].publish_ms = 0;

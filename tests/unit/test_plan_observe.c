@@ -528,14 +528,15 @@ static void test_missing_at_the_provider(void **state)
 	fx_steady(&f, 2, 2);
 	plan_set_role(&f.s, key(&f, 1), KEY_RETIRED, f.now);
 	assert_true(ready(&f, 2));
-	assert_false(plan_missing(&f.s, 0, 0, 7200, f.now));
-	assert_false(plan_missing(&f.s, 0, bit_of(&f, 1), 7200, f.now));
+	assert_false(plan_missing(&f.s, &f.p, 0, 0, f.now));
+	assert_false(plan_missing(&f.s, &f.p, 0, bit_of(&f, 1), f.now));
 	assert_true(ready(&f, 2));
-	assert_true(plan_missing(&f.s, 0, bit_of(&f, 2), 7200, f.now));
+	ttl_history_add(&f.s.owner[0].served, 7200, f.now); /* brought */
+	assert_true(plan_missing(&f.s, &f.p, 0, bit_of(&f, 2), f.now));
 	assert_false(ready(&f, 2));
 	assert_int_equal(at(&f, 2)->rec, REC_RUMOURED);
 	assert_int_not_equal(key(&f, 2)->at[1].since_ms, 0);
-	assert_false(plan_missing(&f.s, 0, bit_of(&f, 2), 7200, f.now));
+	assert_false(plan_missing(&f.s, &f.p, 0, bit_of(&f, 2), f.now));
 	sweep(&f);
 	check_ready_at(&f, 2, f.now + 2 * 7200 * 1000);
 	fx_release(&f);
