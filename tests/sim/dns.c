@@ -109,6 +109,8 @@ void serve_key(struct world *w, size_t endpoint, int id, int cert)
 	 * and a reload by somebody else. */
 	if (id == l->linked_id && l->linked_since < since)
 		since = l->linked_since;
+	else if (id == l->was_linked_id && l->was_linked_since < since)
+		since = l->was_linked_since;
 	if (id == e->slow && w->t - e->since < HOUR && e->slow_since < since)
 		since = e->slow_since;
 	e->slow = e->id;

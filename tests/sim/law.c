@@ -156,6 +156,10 @@ static void law_live(struct world *w, size_t line, unsigned gen)
 	const struct proc *p = w->running;
 	int id = key_of_gen(w, line, gen);
 
+	if (id != l->linked_id) {
+		l->was_linked_id = l->linked_id;
+		l->was_linked_since = l->linked_since;
+	}
 	l->linked_id = id;
 	l->linked_since = w->t;
 	if (l->intent.kind != INTENT_PROMOTE &&

@@ -143,7 +143,7 @@ static void init_lines(struct world *w)
 
 		(void)snprintf(l->name, sizeof(l->name), "%s", names[i]);
 		l->lineage = new_cert(w, new_key(w));
-		l->live_id = l->linked_id = -1;
+		l->live_id = l->linked_id = l->was_linked_id = -1;
 		schedule(w, (struct event){
 				    .at = w->t + rnd_range(w, 0, 12 * HOUR),
 				    .kind = EV_RENEW,

@@ -163,6 +163,8 @@ struct line {
 	int64_t live_since;      /* ... since then */
 	int linked_id;           /* the key in live/: any reload reads it */
 	int64_t linked_since;
+	int was_linked_id;       /* before that: a power cut brings it back */
+	int64_t was_linked_since;
 	bool published;
 	int64_t role_since[IDS]; /* key role + 1, and since when */
 	uint8_t role[IDS];
