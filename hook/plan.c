@@ -164,21 +164,21 @@ static bool unfinished_promotion(struct ctx *c, struct action *a)
 	const struct state_gen *g = state_gen_find(c->s, in->gen);
 	const struct state_key *k =
 		g != NULL ? state_key_find(c->s, &g->spki) : NULL;
-	bool free = c->s->live_gen == 0 || (k != NULL && k == cur);
+	bool at_once = c->s->live_gen == 0 || (k != NULL && k == cur);
 	bool paused, missed;
 	struct ready_why why;
 	char where[STATE_WHY_MAX] = "";
 
-	if (k != NULL && !free && !c->o->swept) {
+	if (k != NULL && !at_once && !c->o->swept) {
 		*a = act(ACT_SWEEP, "a promotion was interrupted: is its key "
 				    "still ready?");
 		return true;
 	}
-	missed = !free && can_be_missed(c->s, c->o, c->p, cur, c->now, where);
+	missed = !at_once && can_be_missed(c->s, c->o, c->p, cur, c->now, where);
 	paused = missed && g != NULL && g->retry_ms > c->now &&
 		!c->o->retry_asked;
 	if (k != NULL && !paused &&
-		(free || ready_now(c->s, c->o, c->p, k, c->now, &why))) {
+		(at_once || ready_now(c->s, c->o, c->p, k, c->now, &why))) {
 		*a = act(ACT_PROMOTE, "finishing the interrupted promotion");
 		a->gen = in->gen;
 		a->spki = k->spki;
