@@ -104,7 +104,7 @@ certificate 1
 danelaw run >>"$W/run.log" 2>&1
 /usr/bin/python3 "$ROOT/tests/lab/smtpd.py" "${servers[@]}" \
 	>"$W/smtpd.log" 2>&1 &
-check "every lineage reaches the steady state" run_all 60 all_steady
+check "every lineage reaches the steady state" run_all 150 all_steady
 senders_start "${endpoints[@]}"
 for t in "${types[@]}"; do
 	check "$t: provider test is content" runs 0 danelaw provider test "$t"
@@ -141,11 +141,11 @@ inject &
 injector=$!
 run_all 20 is_live # or not yet, while they fail
 kill $injector
-check "fresh keys go live when the faults end" run_all 60 is_live
-check "and all is steady again" run_all 60 all_steady
+check "fresh keys go live when the faults end" run_all 150 is_live
+check "and all is steady again" run_all 150 all_steady
 certificate 3
-check "the next ones do, without faults" run_all 60 is_live
-check "and all is steady at the end" run_all 60 all_steady
+check "the next ones do, without faults" run_all 150 is_live
+check "and all is steady at the end" run_all 150 all_steady
 for t in "${types[@]}"; do
 	name=$(host "$t")
 	check "$t: the foreign record is whole, and only live and next beside it" \
