@@ -9,8 +9,8 @@ static size_t count(const struct xml *x, unsigned depth)
 {
 	size_t n = 0;
 
-	must(depth <= XML_DEPTH_MAX);
 	for (; x != NULL; x = x->next) {
+		must(depth <= XML_DEPTH_MAX);
 		must(x->name != NULL && x->name[0] != '\0');
 		must(strchr(x->name, ':') == NULL);
 		must(x->text == NULL || x->child == NULL);
