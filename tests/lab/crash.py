@@ -298,12 +298,16 @@ def history():
 
 
 def put_off():
-    """An import into certbot's lineage that failed is tried again in minutes:
-    let them pass."""
+    """What failed is tried again in minutes (an import into certbot's lineage)
+    or seconds (a publication, for which our own disk may be to blame): let them
+    pass."""
     state = state_file()
-    if state["issue"]["retry_ms"] == 0:
+    if state["issue"]["retry_ms"] == 0 and state["publish_why"] == "":
         return False
     state["issue"]["retry_ms"] = 0
+    for owner in state["owners"]:
+        if owner["publish_ms"] > 3600000:
+            owner["publish_ms"] -= 3600000
     with open(HERE + "/state.json", "w", encoding="ascii") as f:
         json.dump(state, f)
     return True
